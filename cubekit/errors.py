@@ -1,0 +1,15 @@
+"""The package's own exceptions, each also the builtin one a user would catch."""
+
+__all__ = ["AxisMismatchError", "CoordinateError", "CubekitError"]
+
+
+class CubekitError(Exception):
+    """Anything cubekit refuses to do."""
+
+
+class CoordinateError(CubekitError, ValueError):
+    """A coordinate that is missing, ambiguous or not strictly monotonic."""
+
+
+class AxisMismatchError(CubekitError, ValueError):
+    """Two axes that should be one and the same, and are not."""

@@ -1,0 +1,285 @@
+"""Contract a sparse matrix into one axis of a NumPy array, tile by tile.
+
+A tile is a dense block of the matrix: a few outputs, and just the inputs they touch.
+Tiles of one shape at a constant step are one batched matrix product over strided views:
+nothing is copied, and the interpreter is entered a handful of times for each block of
+spectra.
+
+The product of a tile stops at `_PRODUCT` multiplications: below it OpenBLAS starts no
+threads of its own, which would fight with ours.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+from scipy import sparse
+
+__all__ = ["contract_array", "result_dtype"]
+
+Array = npt.NDArray[Any]
+Block = tuple[slice, slice]
+
+_PRODUCT = 2**18
+# outputs a tile, measured best where pixels are contiguous and where spectra are
+_ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
+_SAMPLES_WORTH_A_THREAD = 2**19
+# wider tiles read so many rows of pixels that a block is copied together first
+_COLUMNS_IN_PLACE = 64
+
+
+def result_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Floating dtype of the result for data of some dtype: float32 at least."""
+    return np.result_type(dtype, np.float32)
+
+
+def contract_array(
+    x: Array, matrix: sparse.csr_array, axis: int, threads: int = 1
+) -> Array:
+    """Contract `matrix` into one axis of an array.
+
+    Parameters
+    ----------
+    x : array, (..., n, ...)
+        Real numbers of any dtype, order and strides.
+    matrix : csr_array, (m, n)
+        Its stored entries, zeros included, are the support. Indices are sorted.
+    axis : int
+        The axis of length n.
+    threads : int
+        Threads over blocks of spectra.
+
+    Returns
+    -------
+    array, (..., m, ...)
+        NaN where the support of an output meets a NaN or Inf; every other output has
+        the bits it would have without them.
+    """
+    # work in the order of memory, so that no layout needs a transposed copy
+    order = sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
+    ordered = x.transpose(order)
+    at = order.index(axis)
+    before, after = ordered.shape[:at], ordered.shape[at + 1 :]
+    outputs, inputs = matrix.shape
+    y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
+    if y.size:
+        flat = (int(np.prod(before)), int(np.prod(after)))
+        work = _Work(
+            ordered.reshape(flat[0], inputs, flat[1]),
+            y.reshape(flat[0], outputs, flat[1]),
+            matrix,
+        )
+        work.run(threads)
+    return y.transpose(np.argsort(order))
+
+
+class _Run(NamedTuple):
+    """Tiles of equal shape, whose first inputs are `step` apart."""
+
+    row: int
+    rows: int
+    tiles: int
+    column: int
+    columns: int
+    step: int
+    scattered: npt.NDArray[np.intp] | None = None  # inputs, where they are far apart
+
+
+class _Work:
+    """y (before, m, after) = matrix (m, n) times x (before, n, after), in blocks.
+
+    With ``after == 1`` spectra are contiguous and tiles are ``x @ weights``, shape
+    (tile, before, row); else pixels are, and tiles are ``weights @ x``, shape
+    (tile, before, row, after).
+    """
+
+    def __init__(self, x: Array, y: Array, matrix: sparse.csr_array) -> None:
+        self.spectra = x.shape[2] == 1
+        self.x = x[..., 0] if self.spectra else x
+        self.y = y[..., 0] if self.spectra else y
+        self.matrix = matrix
+        self.runs = _runs(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
+        self.weights = [
+            self._dense(run, matrix.data.astype(y.dtype)) for run in self.runs
+        ]
+        self.support = sparse.csr_array(
+            (np.ones(matrix.nnz, np.float32), matrix.indices, matrix.indptr),
+            matrix.shape,
+        )
+        self.probes = [_finite_row(w, self.spectra) for w in self.weights]
+        widest = max((run.columns for run in self.runs), default=0)
+        self.in_place = (
+            self.x.dtype == y.dtype
+            and self.x.strides[-1] == self.x.itemsize
+            and (self.spectra or widest <= _COLUMNS_IN_PLACE)
+        )
+
+    def run(self, threads: int) -> None:
+        blocks = self._blocks()
+        threads = min(threads, len(blocks), 1 + self.x.size // _SAMPLES_WORTH_A_THREAD)
+        if threads == 1:
+            self._run(blocks)
+            return
+        edges = [k * len(blocks) // threads for k in range(threads + 1)]
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            parts = [blocks[a:b] for a, b in itertools.pairwise(edges)]
+            list(pool.map(self._run, parts))
+
+    def _run(self, blocks: list[Block]) -> None:
+        x_views = [
+            self._view(self.x, run, run.column, run.columns) for run in self.runs
+        ]
+        y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
+        ones = np.ones(0, self.y.dtype)
+        with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
+            for block in blocks:
+                outputs = [self._in(view, block) for view in y_views]
+                if self.in_place:
+                    part = self.x[block[0]]
+                    inputs = [self._in(view, block) for view in x_views]
+                else:
+                    part = self._part(block)
+                    inputs = self._inputs(part)
+                if self.spectra:
+                    # the sum finds NaN and Inf, and brings the block into the cache
+                    flat = part.reshape(-1)
+                    ones = ones if len(ones) >= len(flat) else np.ones_like(flat)
+                    tainted = not np.isfinite(np.dot(flat, ones[: len(flat)]))
+                else:
+                    self._multiply(inputs, outputs)
+                    tainted = self._is_tainted(outputs)
+                if tainted:
+                    self._localise(block, outputs)
+                elif self.spectra:
+                    self._multiply(inputs, outputs)
+
+    def _multiply(self, inputs: list[Array], outputs: list[Array]) -> None:
+        for w, x, y in zip(self.weights, inputs, outputs, strict=True):
+            if self.spectra:
+                np.matmul(x, w, out=y)
+            else:
+                np.matmul(w, x, out=y)
+
+    def _is_tainted(self, outputs: list[Array]) -> bool:
+        """Whether any input was NaN or Inf: they reach every output of their tile."""
+        total = 0.0
+        for probe, y in zip(self.probes, outputs, strict=True):
+            if probe is not None:
+                total += float(np.add.reduce(y[:, :, probe], axis=None))
+        return not np.isfinite(total)
+
+    def _localise(self, block: Block, outputs: list[Array]) -> None:
+        """Multiply a block with each NaN and Inf held to the outputs it supports."""
+        part = self._part(block)
+        bad = ~np.isfinite(part)
+        part[bad] = 0
+        self._multiply(self._inputs(part), outputs)
+        if self.spectra:
+            self._spoil(bad.T, self.y[block[0]].T)
+            return
+        for bad_plane, y in zip(bad, self.y[block[0], :, block[1]], strict=True):
+            self._spoil(bad_plane, y)
+
+    def _spoil(self, bad: Array, y: Array) -> None:
+        """Put NaN into y (m, spectrum) where the support meets bad (n, spectrum)."""
+        hit = np.flatnonzero(bad.any(axis=0))
+        few: Any = hit if 4 * len(hit) < bad.shape[1] else slice(None)
+        spoiled = self.support @ bad[:, few].astype(np.float32) > 0
+        y[:, few] = np.where(spoiled, np.nan, y[:, few])
+
+    def _blocks(self) -> list[Block]:
+        before = self.x.shape[0]
+        after = 1 if self.spectra else self.x.shape[2]
+        largest = max((run.rows * run.columns for run in self.runs), default=1)
+        size = max(16, min(4096, _PRODUCT // max(1, largest)))
+        group = max(1, size // after)
+        return [
+            (slice(b, min(b + group, before)), slice(p, min(p + size, after)))
+            for b in range(0, before, group)
+            for p in range(0, after, size)
+        ]
+
+    def _part(self, block: Block) -> Array:
+        """Contiguous copy of a block of x, in the dtype of y."""
+        part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
+        return np.array(part, self.y.dtype, order="C")
+
+    def _inputs(self, part: Array) -> list[Array]:
+        return [self._view(part, run, run.column, run.columns) for run in self.runs]
+
+    def _view(self, array: Array, run: _Run, first: int, size: int) -> Array:
+        """Run over an array, (tile, before, size) or (tile, before, size, after)."""
+        if run.scattered is not None and size == run.columns and array is not self.y:
+            return array[None, :, run.scattered]
+        advance = run.rows if array is self.y else run.step
+        return as_strided(
+            array[:, first:],
+            (run.tiles, array.shape[0], size, *array.shape[2:]),
+            (advance * array.strides[1], *array.strides),
+        )
+
+    def _in(self, view: Array, block: Block) -> Array:
+        return view[:, block[0]] if self.spectra else view[:, block[0], :, block[1]]
+
+    def _dense(self, run: _Run, data: Array) -> Array:
+        """Dense tiles of a run, (tile, column, row) or (tile, 1, row, column)."""
+        first, stop = run.row, run.row + run.rows * run.tiles
+        entries = slice(self.matrix.indptr[first], self.matrix.indptr[stop])
+        row = np.repeat(
+            np.arange(stop - first), np.diff(self.matrix.indptr[first : stop + 1])
+        )
+        tile, row = np.divmod(row, run.rows)
+        column = self.matrix.indices[entries].astype(np.intp)
+        if run.scattered is None:
+            column = column - (run.column + tile * run.step)
+        else:
+            column = np.searchsorted(run.scattered, column)
+        dense = np.zeros((run.tiles, run.columns, run.rows), data.dtype)
+        dense[tile, column, row] = data[entries]
+        if self.spectra:
+            return dense
+        return np.ascontiguousarray(dense.swapaxes(1, 2))[:, None]
+
+
+def _runs(matrix: sparse.csr_array, rows: int) -> list[_Run]:
+    """Cut a matrix into tiles of some rows, and join those that are alike."""
+    runs: list[_Run] = []
+    for first in range(0, matrix.shape[0], rows):
+        stop = min(first + rows, matrix.shape[0])
+        touched = np.unique(matrix.indices[matrix.indptr[first] : matrix.indptr[stop]])
+        if not len(touched):
+            tile = _Run(first, stop - first, 1, 0, 0, 0)
+        elif touched[-1] - touched[0] + 1 > 2 * len(touched) + 16:
+            tile = _Run(
+                first, stop - first, 1, 0, len(touched), 0, touched.astype(np.intp)
+            )
+        else:
+            start, columns = int(touched[0]), int(touched[-1] - touched[0] + 1)
+            tile = _Run(first, stop - first, 1, start, columns, 0)
+        joined = _joined(runs[-1], tile) if runs else None
+        if joined is None:
+            runs.append(tile)
+        else:
+            runs[-1] = joined
+    return runs
+
+
+def _joined(run: _Run, tile: _Run) -> _Run | None:
+    alike = (run.rows, run.columns) == (tile.rows, tile.columns)
+    if not alike or run.scattered is not None or tile.scattered is not None:
+        return None
+    step = tile.column - (run.column + (run.tiles - 1) * run.step)
+    if run.tiles > 1 and step != run.step:
+        return None
+    return run._replace(tiles=run.tiles + 1, step=step)
+
+
+def _finite_row(weights: Array, spectra: bool) -> int | None:
+    """First row of the tiles that has no NaN weight in any of them."""
+    finite = np.isfinite(weights).all(axis=(0, 1) if spectra else (0, 1, 3))
+    return int(finite.argmax()) if finite.any() else None

@@ -1,0 +1,368 @@
+"""AxisOperator: a sparse matrix between two axes, its algebra and its application."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy import sparse
+
+from cubekit import kernels
+from cubekit.axis import Axis, derivative_units
+from cubekit.errors import AxisMismatchError
+from cubekit.operators.support import on_support, take_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+__all__ = ["AxisOperator"]
+
+# attributes that describe the values of the input, and would lie about the output
+_VALUE_ATTRS = (
+    "valid_range",
+    "valid_min",
+    "valid_max",
+    "actual_range",
+    "missing_value",
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AxisOperator:
+    """Linear operator along one axis of a cube: a sparse matrix and the axes it joins.
+
+    Parameters
+    ----------
+    matrix : csr_array, (output, input)
+        Weights. The stored entries, zeros included, are the support: the inputs that
+        each output depends on. A row that is NaN stands for an output that is
+        undefined.
+    input, output : Axis
+        The axes of what it takes and what it gives.
+    name : str
+        What it is, for messages.
+    order : int
+        Order of the derivative: the output is in units of the input per `order`-th
+        power of the units of the axis.
+
+    Notes
+    -----
+    ``op(cube)`` applies it; ``a @ b`` composes, as one matrix, first `b` then `a`;
+    ``a + b``, ``a - b``, ``2 * a``, ``-a`` and ``op.T`` are what they are for matrices.
+
+    **Missing values:** an output is NaN exactly when its support meets a NaN or Inf.
+    **Chunks:** any; lazy, at most two tasks for each chunk.
+    **Cost:** one contraction, proportional to the size of the support.
+
+    Examples
+    --------
+    >>> import cubekit as ck
+    >>> axis = ck.Axis("wavelength", [400.0, 410.0, 425.0, 430.0], units="nm")
+    >>> smooth = ck.savgol_operator(axis, window_length=3, polyorder=1)
+    >>> slope = ck.derivative_operator(axis)
+    >>> slope @ smooth
+    <AxisOperator derivative(order=1) @ savgol(window_length=3, polyorder=1): \
+4 wavelength -> 4 wavelength>
+    """
+
+    matrix: sparse.csr_array
+    input: Axis
+    output: Axis
+    name: str = "operator"
+    order: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the shape, and keep entries sorted and unique."""
+        matrix = sparse.csr_array(self.matrix).astype(np.float64)
+        if matrix.shape != (len(self.output), len(self.input)):
+            raise ValueError(
+                f"matrix of {self.name} has shape {matrix.shape}. Its axes have "
+                f"{len(self.output)} outputs and {len(self.input)} inputs. "
+                "Give one row for each output, one column for each input."
+            )
+        if not matrix.has_sorted_indices:
+            matrix = matrix.sorted_indices()
+        object.__setattr__(self, "matrix", matrix)
+
+    def __repr__(self) -> str:
+        """Return name and axes."""
+        start = f"{len(self.input)} {self.input.dim}"
+        end = f"{len(self.output)} {self.output.dim}"
+        return f"<AxisOperator {self.name}: {start} -> {end}>"
+
+    @property
+    def support(self) -> sparse.csr_array:
+        """Which inputs each output depends on: boolean csr_array, (output, input)."""
+        stored = np.ones(self.matrix.nnz, np.bool_)
+        return sparse.csr_array(
+            (stored, self.matrix.indices, self.matrix.indptr), self.matrix.shape
+        )
+
+    def __call__(self, cube: xr.DataArray) -> xr.DataArray:
+        """Apply the operator to a cube.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., input.dim, ...)
+            Real values; NumPy or Dask, any chunks. Its coordinate must be equal to that
+            of the input axis.
+
+        Returns
+        -------
+        DataArray, dims (..., output.dim, ...)
+            In the order of the dims of `cube`; float32 or float64 as `cube`, float32 at
+            least. Dask if `cube` is.
+
+        Raises
+        ------
+        AxisMismatchError
+            If the axis of `cube` is not the input axis.
+        TypeError
+            If `cube` is not a DataArray of real numbers.
+
+        Notes
+        -----
+        **Missing values:** an output is NaN exactly when its support meets a NaN or
+        Inf. **Chunks:** lazy; each chunk reads the samples that its outputs depend on.
+        **Cost:** one contraction.
+        """
+        axis = Axis.from_cube(cube, self.input.name)
+        axis.require_equal(
+            self.input,
+            f"apply {self.name} to this cube",
+            "Was it stored as float32? Build the operator from this cube, or assign "
+            "its "
+            "coordinate.",
+        )
+        _require_real(cube, self.name)
+        if self.output.dim != axis.dim and self.output.dim in cube.dims:
+            raise AxisMismatchError(
+                f"cannot apply {self.name} to this cube: it gives dim "
+                f"{self.output.dim!r}, which the cube already has. Rename that: "
+                f"cube.rename({self.output.dim}=...)."
+            )
+        data = kernels.contract(cube.data, self.matrix, cube.get_axis_num(axis.dim))
+        dims = [self.output.dim if d == axis.dim else d for d in cube.dims]
+        coords: dict[Hashable, xr.Variable] = {
+            k: c.variable.copy(deep=False) for k, c in cube.coords.items()
+        }
+        if self.output != axis:
+            coords = {k: c for k, c in coords.items() if axis.dim not in c.dims}
+            coords.update(self.output.to_coords())
+        return xr.DataArray(data, coords, dims, cube.name, self._attrs(cube))
+
+    def __matmul__(self, other: AxisOperator) -> AxisOperator:
+        """Compose: first `other`, then this, as one matrix."""
+        if not isinstance(other, AxisOperator):
+            return NotImplemented
+        self.input.require_equal(
+            other.output,
+            f"compose {self.name} with {other.name}",
+            "Build both from the same Axis.",
+        )
+        return AxisOperator(
+            on_support(self.matrix @ other.matrix, self.support @ other.support),
+            other.input,
+            self.output,
+            f"{self.name} @ {other.name}",
+            self.order + other.order,
+        )
+
+    def __add__(self, other: AxisOperator) -> AxisOperator:
+        """Return the operator whose results are the sum of those of the two."""
+        if not isinstance(other, AxisOperator):
+            return NotImplemented
+        doing, remedy = (
+            f"add {self.name} and {other.name}",
+            "Build both from the same Axis.",
+        )
+        self.input.require_equal(other.input, doing, remedy)
+        self.output.require_equal(other.output, doing, remedy)
+        if self.order != other.order:
+            raise AxisMismatchError(
+                f"cannot {doing}: they differentiate {self.order} and {other.order} "
+                "times, so their results have other units. Multiply in a length first."
+            )
+        return dataclasses.replace(
+            self,
+            matrix=on_support(
+                self.matrix + other.matrix,
+                self.support.astype(np.float64) + other.support.astype(np.float64),
+            ),
+            name=f"({self.name} + {other.name})",
+        )
+
+    def __mul__(self, factor: float) -> AxisOperator:
+        """Return the operator times a number."""
+        if isinstance(factor, bool) or not isinstance(factor, int | float | np.number):
+            return NotImplemented
+        matrix = self.matrix.copy()
+        matrix.data = matrix.data * float(factor)
+        return dataclasses.replace(
+            self, matrix=matrix, name=f"{factor:g} * {self.name}"
+        )
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> AxisOperator:
+        """Return the operator times minus one."""
+        return -1 * self
+
+    def __sub__(self, other: AxisOperator) -> AxisOperator:
+        """Return the operator whose results are the difference of those of the two."""
+        if not isinstance(other, AxisOperator):
+            return NotImplemented
+        return self + -other
+
+    @property
+    def T(self) -> AxisOperator:  # noqa: N802
+        """Transpose: from the output axis back to the input axis."""
+        return AxisOperator(
+            self.matrix.T.tocsr(), self.output, self.input, f"{self.name}.T", self.order
+        )
+
+    def isel(
+        self, index: int | slice | list[int] | npt.NDArray[np.integer | np.bool_]
+    ) -> AxisOperator:
+        """Operator to some of the outputs, by position.
+
+        Parameters
+        ----------
+        index : int, slice, array of int or of bool
+            Positions on the output axis.
+
+        Returns
+        -------
+        AxisOperator
+        """
+        keep = np.atleast_1d(np.arange(len(self.output))[index])
+        return dataclasses.replace(
+            self, matrix=take_rows(self.matrix, keep), output=self.output.isel(keep)
+        )
+
+    def sel(
+        self, value: Any = None, *, method: str | None = None, **named: Any
+    ) -> AxisOperator:
+        """Operator to some of the outputs, by coordinate value.
+
+        Parameters
+        ----------
+        value : scalar, slice or array
+            Values on the output axis, in its units; or by name, ``wavelength=...``.
+        method : {None, "nearest", ...}
+            As in `xarray.DataArray.sel`.
+
+        Returns
+        -------
+        AxisOperator
+
+        Examples
+        --------
+        >>> import cubekit as ck
+        >>> axis = ck.Axis("wavelength", [400.0, 410.0, 425.0, 430.0], units="nm")
+        >>> ck.derivative_operator(axis).sel(wavelength=slice(405, 426))
+        <AxisOperator derivative(order=1): 4 wavelength -> 2 wavelength>
+        """
+        unknown = [key for key in named if key != self.output.name]
+        if unknown or (value is None) == (not named):
+            raise ValueError(
+                f"sel got {unknown or 'no value'}. The output axis is "
+                f"{self.output.name!r}. Use sel({self.output.name}=...)."
+            )
+        value = named.get(self.output.name, value)
+        positions = xr.DataArray(
+            np.arange(len(self.output)),
+            coords={self.output.name: self.output.values},
+            dims=self.output.name,
+        )
+        return self.isel(positions.sel({self.output.name: value}, method=method).values)
+
+    def variance(self, variance: xr.DataArray) -> xr.DataArray:
+        r"""Variance of the result, for errors that are independent between samples.
+
+        Parameters
+        ----------
+        variance : DataArray, dims (..., input.dim, ...)
+            Variance of each sample; dims may be missing, with ``(input.dim,)`` at
+            least.
+
+        Returns
+        -------
+        DataArray, dims (..., output.dim, ...)
+
+        Notes
+        -----
+        .. math:: \sigma_i^2 = \sum_j A_{ij}^2 \sigma_j^2
+
+        Exact for composed operators too, since they are one matrix.
+
+        **Missing values, chunks, cost:** as applying the operator.
+        """
+        squared = self.matrix.copy()
+        squared.data = squared.data**2
+        operator = dataclasses.replace(
+            self, matrix=squared, order=2 * self.order, name=f"variance of {self.name}"
+        )
+        return operator(variance)
+
+    def to_dataarray(self) -> xr.DataArray:
+        """Return the matrix as a dense DataArray with the coordinates of both axes.
+
+        The output dim is named ``<dim>_out`` where both axes have the same dim.
+        """
+        out = self.output
+        if out.dim == self.input.dim or out.name == self.input.name:
+            out = dataclasses.replace(out, dim=f"{out.dim}_out", name=f"{out.name}_out")
+        units = {} if out.units is None else {"units": out.units}
+        return xr.DataArray(
+            self.matrix.toarray(),
+            coords={
+                out.name: (out.dim, out.values, units),
+                self.input.name: self.input.to_coords()[self.input.name],
+            },
+            dims=(out.dim, self.input.dim),
+            name=self.name,
+        )
+
+    def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
+        attrs = {k: v for k, v in cube.attrs.items() if k not in _VALUE_ATTRS}
+        if self.order:
+            attrs.pop("standard_name", None)
+            units = attrs.pop("units", None)
+            units = derivative_units(
+                None if units is None else str(units), self.input.units, self.order
+            )
+            if units is not None:
+                attrs["units"] = units
+        return attrs
+
+
+def _require_real(cube: xr.DataArray, name: str) -> None:
+    if cube.dtype.kind in "iufb":
+        meta = getattr(cube.data, "_meta", cube.data)
+        if type(meta) is not np.ndarray:
+            raise TypeError(
+                f"{name}: the cube holds {type(meta).__qualname__} blocks. cubekit "
+                "works on NumPy arrays, alone or as Dask chunks, with NaN for missing "
+                "values. Convert it: cube.copy(data=cube.data.map_blocks(np.ma.filled, "
+                "np.nan))."
+            )
+        if any(np.isnan(size) for size in cube.shape):
+            raise ValueError(
+                f"{name}: the cube has chunks of unknown size. The axis must be known. "
+                "Call cube.data.compute_chunk_sizes() first."
+            )
+        return
+    if cube.dtype.kind == "c":
+        raise TypeError(
+            f"{name}: the cube is {cube.dtype}. Only real values are filtered, and the "
+            "imaginary part is not dropped for you. Apply it to cube.real and "
+            "cube.imag."
+        )
+    raise TypeError(
+        f"{name}: the cube has dtype {cube.dtype}. Values must be real numbers. "
+        "Convert them: cube.astype(float)."
+    )

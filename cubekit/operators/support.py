@@ -1,0 +1,60 @@
+"""Sparse matrices whose stored entries, zeros included, are the support."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from cubekit.axis import Axis
+    from cubekit.stencils import Windows
+
+__all__ = ["from_windows", "on_support", "take_rows"]
+
+
+def from_windows(
+    axis: Axis, windows: Windows, weights: npt.NDArray[np.float64]
+) -> sparse.csr_array:
+    """Rows of windows on the ascending axis, as a matrix in the order of the axis."""
+    n = len(axis)
+    undefined = windows.length == 0
+    length = np.where(undefined, 1, windows.length)
+    start = np.where(undefined, np.arange(n), windows.start)
+    indptr = np.concatenate([[0], np.cumsum(length)])
+    within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], length)
+    indices = np.repeat(start, length) + within
+    data = np.full(indptr[-1], np.nan)
+    data[np.repeat(~undefined, length)] = weights
+    if axis.is_descending:
+        indices, data = n - 1 - indices[::-1], data[::-1]
+        indptr = indptr[-1] - indptr[::-1]
+    return sparse.csr_array((data, indices, indptr), (n, n))
+
+
+def on_support(values: sparse.csr_array, support: sparse.csr_array) -> sparse.csr_array:
+    """Matrix with the given values, and an entry wherever the support has one."""
+    support = support.tocsr().sorted_indices()
+    values = values.tocsr().sorted_indices()
+    data = np.zeros(support.nnz)
+    data[np.searchsorted(_flat(support), _flat(values))] = values.data
+    return sparse.csr_array((data, support.indices, support.indptr), support.shape)
+
+
+def _flat(matrix: sparse.csr_array) -> npt.NDArray[np.int64]:
+    """Place of each stored entry in the dense matrix, ascending."""
+    row = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    return row * matrix.shape[1] + matrix.indices
+
+
+def take_rows(matrix: sparse.csr_array, keep: npt.NDArray[np.intp]) -> sparse.csr_array:
+    """Rows of a matrix, explicit zeros kept."""
+    length = np.diff(matrix.indptr)[keep]
+    indptr = np.concatenate([[0], np.cumsum(length)])
+    entry = np.arange(indptr[-1]) + np.repeat(matrix.indptr[keep] - indptr[:-1], length)
+    return sparse.csr_array(
+        (matrix.data[entry], matrix.indices[entry], indptr),
+        (len(keep), matrix.shape[1]),
+    )

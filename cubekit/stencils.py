@@ -1,0 +1,202 @@
+r"""Rows of weights from real coordinates: windows, and the local polynomial fit.
+
+One idea serves Savitzky-Golay filters and finite differences alike: fit a polynomial
+of degree `p` by least squares to the samples of a window, at their real coordinates,
+and take its derivative `d` at one point. With more than ``p + 1`` samples this smooths;
+with ``p + 1`` it is the classical finite difference [1]_, [2]_.
+
+Coordinates are ascending throughout this module. Windows are given by their first
+sample and their length; length 0 stands for an output that is not defined.
+
+References
+----------
+.. [1] Savitzky, A. and Golay, M. J. E. (1964), Anal. Chem. 36, 1627-1639.
+.. [2] Fornberg, B. (1988), Math. Comp. 51, 699-706.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.polynomial import legendre
+
+__all__ = [
+    "Windows",
+    "centred_windows",
+    "difference_windows",
+    "local_polynomial_weights",
+    "segments",
+    "width_windows",
+]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
+
+
+class Windows(NamedTuple):
+    """First sample and number of samples of the window of each output."""
+
+    start: Integers
+    length: Integers
+
+
+def segments(x: Floats, max_gap: float | None = None) -> list[tuple[int, int]]:
+    """Ranges ``(start, stop)`` of samples with no step wider than `max_gap`."""
+    wide = np.diff(x) > (np.inf if max_gap is None else max_gap)
+    breaks = (np.flatnonzero(wide) + 1).tolist()
+    return list(itertools.pairwise([0, *breaks, len(x)]))
+
+
+def centred_windows(
+    ranges: list[tuple[int, int]], length: int, polyorder: int
+) -> Windows:
+    """Windows of `length` samples about each sample, moved inwards at the ends.
+
+    A segment shorter than `length` is one window; one of fewer than ``polyorder + 1``
+    samples has none.
+    """
+    start = np.zeros(ranges[-1][1], np.intp)
+    count = np.zeros_like(start)
+    for first, stop in ranges:
+        size = min(length, stop - first)
+        if size <= polyorder:
+            continue
+        sample = np.arange(first, stop)
+        start[first:stop] = np.clip(sample - length // 2, first, stop - size)
+        count[first:stop] = size
+    return Windows(start, count)
+
+
+def width_windows(
+    x: Floats, ranges: list[tuple[int, int]], width: float, polyorder: int
+) -> Windows:
+    """Samples in an interval of `width` about each sample, moved inwards at the ends.
+
+    The interval is closed. Where it holds ``polyorder`` samples or fewer the length
+    tells how many; the caller decides what that means.
+    """
+    start = np.zeros(len(x), np.intp)
+    count = np.zeros_like(start)
+    # samples that sit on the end of the interval belong to it, rounding or not
+    slack = 1e-9 * width + 4 * np.spacing(np.abs(x).max())
+    for first, stop in ranges:
+        part = x[first:stop]
+        if stop - first <= polyorder:
+            continue
+        width_here = min(width, part[-1] - part[0])
+        low = np.clip(part - width / 2, part[0], part[-1] - width_here)
+        start[first:stop] = first + np.searchsorted(part, low - slack)
+        stops = first + np.searchsorted(part, low + width_here + slack, side="right")
+        count[first:stop] = stops - start[first:stop]
+    return Windows(start, count)
+
+
+def difference_windows(
+    x: Floats, order: int, accuracy: int, edge_accuracy: int
+) -> Windows:
+    """Smallest windows whose finite difference has an error of order `accuracy`.
+
+    A window of `w` samples differentiates `order` times with an error of order
+    ``w - order`` on any spacing, one more where it is symmetric and ``w - order`` odd.
+    For odd orders the window is centred. Where no such window fits, ``order +
+    edge_accuracy`` samples at the edge are taken.
+    """
+    n = len(x)
+    # the rounding of coordinates that were stored as float32 is no unevenness
+    stored = np.float32 if np.array_equal(x.astype(np.float32), x) else np.float64
+    tolerance = 4 * np.finfo(stored).eps * np.abs(x).max()
+    step = np.diff(x)
+    half = _symmetric_half_width(order, accuracy)
+    general = order + accuracy
+    if order % 2:
+        general += 1 - general % 2
+    at_edge = order + edge_accuracy
+
+    sample = np.arange(n)
+    start = np.clip(sample - at_edge // 2, 0, n - at_edge)
+    length = np.full(n, at_edge)
+
+    # general windows; an even number of samples leans to the nearer side
+    lower = sample - general // 2
+    if general % 2 == 0:
+        far_left = np.abs(x - x[np.clip(lower, 0, n - 1)])
+        far_right = np.abs(x[np.clip(lower + general, 0, n - 1)] - x)
+        lower = np.where(far_right < far_left, lower + 1, lower)
+    fits = (lower >= 0) & (lower + general <= n)
+    start[fits], length[fits] = lower[fits], general
+
+    # symmetric windows, where the spacing allows
+    width = 2 * half + 1
+    if width <= n:
+        steps = np.lib.stride_tricks.sliding_window_view(step, width - 1)
+        even = np.ptp(steps, axis=1) <= tolerance + 1e-9 * steps.max(axis=1)
+        middle = np.flatnonzero(even) + half
+        start[middle], length[middle] = middle - half, width
+    return Windows(start.astype(np.intp), length.astype(np.intp))
+
+
+def _symmetric_half_width(order: int, accuracy: int) -> int:
+    half = (order + 1) // 2
+    while 2 * half + 1 - order + (2 * half + 1 - order) % 2 < accuracy:
+        half += 1
+    return half
+
+
+def local_polynomial_weights(
+    x: Floats,
+    windows: Windows,
+    polyorder: int | None,
+    deriv: int,
+    at: Floats | None = None,
+) -> Floats:
+    r"""Weights of the samples of each window, one window after the other.
+
+    With :math:`u` the coordinate centred and scaled to :math:`[-1, 1]` over a window,
+    :math:`V` the Legendre polynomials up to `polyorder` at its samples and :math:`v`
+    their derivative at the output, the weights are :math:`V (V^T V)^{-1} v`, found by
+    QR: no normal equations are formed.
+
+    Parameters
+    ----------
+    x : array, (sample,)
+        Ascending coordinates.
+    windows : Windows, (output,)
+        Each not shorter than ``polyorder + 1``, or empty.
+    polyorder : int or None
+        Degree; None interpolates, with one less than the samples of each window.
+    deriv : int
+        Order of the derivative.
+    at : array, (output,), optional
+        Coordinates of the outputs; those of the samples if not given.
+
+    Returns
+    -------
+    array, (sum of the lengths,)
+    """
+    at = x if at is None else at
+    first = np.concatenate([[0], np.cumsum(windows.length)])
+    weights = np.empty(first[-1])
+    for length in np.unique(windows.length[windows.length > 0]):
+        rows = np.flatnonzero(windows.length == length)
+        inside = np.arange(length)
+        t = x[windows.start[rows, None] + inside]  # (row, sample)
+        degree = length - 1 if polyorder is None else polyorder
+        centre = (t[:, :1] + t[:, -1:]) / 2
+        scale = (t[:, -1:] - t[:, :1]) / 2 if length > 1 else np.ones_like(centre)
+        Q, R = np.linalg.qr(legendre.legvander((t - centre) / scale, degree))
+        where = ((at[rows, None] - centre) / scale)[:, 0]
+        v = _legendre_derivative(where, degree, deriv) / scale**deriv
+        z = np.linalg.solve(np.swapaxes(R, 1, 2), v[..., None])
+        weights[first[rows, None] + inside] = (Q @ z)[..., 0]
+    return weights
+
+
+def _legendre_derivative(u: Floats, degree: int, deriv: int) -> Floats:
+    """Differentiate the Legendre polynomials up to `degree`: (point, polynomial)."""
+    if deriv > degree:
+        return np.zeros((len(u), degree + 1))
+    coefficients = legendre.legder(np.eye(degree + 1), deriv)  # (power, polynomial)
+    return legendre.legvander(u, degree - deriv) @ coefficients

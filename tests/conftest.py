@@ -1,0 +1,98 @@
+"""Fixtures and hypothesis profiles for all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+import xarray as xr
+
+for _name, _examples in {"ci": 200, "default": 40}.items():
+    hypothesis.settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        derandomize=True,
+        print_blob=True,
+        database=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# real files live beside a checkout; they are never part of the project
+REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
+    """Leave out the tests of real files where there are none."""
+    if REAL.is_dir():
+        return
+    gone = [item for item in items if item.get_closest_marker("real")]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item in items if item not in gone]
+
+
+@pytest.fixture
+def real() -> Path:
+    """Folder of the real files."""
+    return REAL
+
+
+def spacing(kind: str, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Ascending or descending coordinates with a kind of spacing."""
+    uniform = np.linspace(400.0, 400.0 + 7.4 * (n - 1), n)
+    if kind == "uniform":
+        return uniform
+    if kind == "jittered":
+        return uniform + rng.uniform(-2.5, 2.5, n)
+    if kind == "stretched":
+        return 400.0 * (uniform[-1] / 400.0) ** np.linspace(0, 1, n)
+    if kind == "descending":
+        return spacing("jittered", n, rng)[::-1].copy()
+    if kind == "gapped":
+        return uniform + 90.0 * (np.arange(n) >= n // 3)
+    raise ValueError(kind)
+
+
+SPACINGS = ("uniform", "jittered", "stretched", "descending", "gapped")
+
+
+@pytest.fixture
+def make_cube():
+    """Build a cube of random spectra: make_cube(dims=, spacing=, dtype=, missing=, ...)."""
+
+    def make(
+        shape: tuple[int, int, int] = (5, 4, 40),
+        dims: tuple[str, str, str] = ("y", "x", "wavelength"),
+        kind: str = "jittered",
+        dtype: str = "float64",
+        missing: float = 0.0,
+        chunks: dict[str, int] | None = None,
+        seed: int = 0,
+    ) -> xr.DataArray:
+        rng = np.random.default_rng(seed)
+        sizes = dict(zip(("y", "x", "wavelength"), shape, strict=True))
+        values = rng.normal(100, 20, [sizes[d] for d in dims])
+        if missing:
+            values[rng.random(values.shape) < missing] = np.nan
+        cube = xr.DataArray(
+            values.astype(dtype),
+            dims=dims,
+            coords={
+                "y": ("y", np.arange(sizes["y"]) * 30.0, {"units": "m"}),
+                "x": ("x", np.arange(sizes["x"]) * 30.0, {"units": "m"}),
+                "wavelength": (
+                    "wavelength",
+                    spacing(kind, sizes["wavelength"], rng),
+                    {"units": "nm"},
+                ),
+            },
+            name="reflectance",
+            attrs={"units": "1", "long_name": "surface reflectance"},
+        )
+        return cube if chunks is None else cube.chunk(chunks)
+
+    return make
