@@ -203,7 +203,7 @@ class Axis:
         if not np.array_equal(self.values, other.values):
             apart = np.abs(self.values - other.values)
             worst = int(apart.argmax())
-            unit = f" {self.units}" if self.units else ""
+            unit = f" {self.units or other.units or ''}".rstrip()
             return (
                 f"{self.name!r} differs by up to {apart[worst]:.2g}{unit} (at {worst})"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import hypothesis
 import numpy as np
 import pytest
 import xarray as xr
+from dask.callbacks import Callback
 
 for _name, _examples in {"ci": 200, "default": 40}.items():
     hypothesis.settings.register_profile(
@@ -62,9 +64,10 @@ SPACINGS = ("uniform", "jittered", "stretched", "descending", "gapped")
 
 @pytest.fixture
 def make_cube():
-    """Build a cube of random spectra: make_cube(dims=, spacing=, dtype=, missing=, ...)."""
+    """Build a cube of random spectra, with the policies a test asks for."""
 
     def make(
+        *,
         shape: tuple[int, int, int] = (5, 4, 40),
         dims: tuple[str, str, str] = ("y", "x", "wavelength"),
         kind: str = "jittered",
@@ -96,3 +99,16 @@ def make_cube():
         return cube if chunks is None else cube.chunk(chunks)
 
     return make
+
+
+@pytest.fixture
+def count_computes():
+    """Context that collects the keys of all Dask tasks that run inside it."""
+
+    @contextlib.contextmanager
+    def counting():
+        ran: list = []
+        with Callback(pretask=lambda key, _graph, _state: ran.append(key)):
+            yield ran
+
+    return counting

@@ -11,7 +11,7 @@ import cubekit as ck
 
 @st.composite
 def coordinates(draw, min_size=3, max_size=40):
-    """Strictly monotonic coordinates: uniform, jittered, gapped, with near-duplicates."""
+    """Strictly monotonic coordinates, some descending, some nearly duplicate."""
     n = draw(st.integers(min_size, max_size))
     seed = draw(st.integers(0, 2**16))
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def chunkings(draw, n):
 
 @st.composite
 def cubes(draw, min_size=3, max_size=40, dtypes=("float32", "float64", "uint16")):
-    """A cube with one axis of such coordinates, at any position, with or without NaN."""
+    """A cube with such an axis at any position, with or without NaN and Inf."""
     values = draw(coordinates(min_size, max_size))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     position = draw(st.integers(0, 2))

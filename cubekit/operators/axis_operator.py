@@ -345,10 +345,9 @@ def _require_real(cube: xr.DataArray, name: str) -> None:
         meta = getattr(cube.data, "_meta", cube.data)
         if type(meta) is not np.ndarray:
             raise TypeError(
-                f"{name}: the cube holds {type(meta).__qualname__} blocks. cubekit "
-                "works on NumPy arrays, alone or as Dask chunks, with NaN for missing "
-                "values. Convert it: cube.copy(data=cube.data.map_blocks(np.ma.filled, "
-                "np.nan))."
+                f"{name}: the cube holds {type(meta).__qualname__} data. cubekit works "
+                "on NumPy arrays, alone or as Dask chunks, with NaN for missing "
+                "values. Convert it: cube.as_numpy()."
             )
         if any(np.isnan(size) for size in cube.shape):
             raise ValueError(

@@ -1,0 +1,258 @@
+"""The contraction, against a dense product, in every layout."""
+
+import itertools
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from scipy import sparse
+
+from cubekit import kernels
+from cubekit.kernels import contraction
+
+N = 61
+
+
+def banded(n=N, width=7, seed=0):
+    """Matrix of random weights in windows that move inwards at the ends."""
+    rng = np.random.default_rng(seed)
+    start = np.clip(np.arange(n) - width // 2, 0, n - width)
+    indices = (start[:, None] + np.arange(width)).ravel()
+    return sparse.csr_array(
+        (rng.normal(size=n * width), indices, np.arange(0, n * width + 1, width)),
+        (n, n),
+    )
+
+
+def dense_product(matrix, x, axis):
+    return np.moveaxis(np.tensordot(matrix.toarray(), x, (1, axis)), 0, axis)
+
+
+def layouts():
+    """Arrays of one content with the axis at each place, in several orders of "
+    "memory."""
+    rng = np.random.default_rng(1)
+    for axis in range(3):
+        shape = [3, 4]
+        shape.insert(axis, N)
+        x = rng.normal(size=shape)
+        yield axis, x
+        yield axis, np.asfortranarray(x)
+        yield axis, x[::-1, ::-1, ::-1]
+        yield axis, np.repeat(x, 2, axis=2)[:, :, ::2]
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_any_axis_and_memory_order_gives_the_dense_product(number):
+    axis, x = next(itertools.islice(layouts(), number, None))
+    got = kernels.contract(x, banded(), axis)
+    np.testing.assert_allclose(got, dense_product(banded(), x, axis), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("float16", "float32"),
+        ("float32", "float32"),
+        (">f4", "float32"),
+        ("float64", "float64"),
+        ("uint8", "float32"),
+        ("int16", "float32"),
+        ("uint16", "float32"),
+        ("int32", "float64"),
+        ("bool", "float32"),
+    ],
+)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_dtypes_are_cast_once_and_the_result_is_float32_at_least(given, expected, axis):
+    x = np.random.default_rng(2).integers(0, 100, (N, N)).astype(given)
+    got = kernels.contract(x, banded(), axis)
+    assert got.dtype == np.dtype(expected)
+    exact = dense_product(banded(), x.astype(np.float64), axis)
+    np.testing.assert_allclose(
+        got,
+        exact,
+        atol=20 * np.finfo(expected).eps * 100 * np.abs(banded()).sum(1).max(),
+    )
+
+
+def test_unsigned_values_do_not_wrap_in_a_difference():
+    step = sparse.csr_array(np.array([[-1.0, 1.0]]))
+    assert kernels.contract(np.array([5, 3], np.uint16), step, 0).tolist() == [-2]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_bad_value_changes_exactly_the_outputs_that_it_supports(bad, axis, dtype):
+    matrix = banded()
+    shape = [23, 19]
+    shape.insert(axis, N)
+    x = np.random.default_rng(3).normal(size=shape).astype(dtype)
+    clean = kernels.contract(x, matrix, axis)
+    for place in [(0, 0, 0), (4, 30, 17), (22, 60, 18)]:
+        sample = list(place)
+        sample.insert(axis, sample.pop(1))
+        spoilt = x.copy()
+        spoilt[tuple(sample)] = bad
+        got = kernels.contract(spoilt, matrix, axis)
+        hit = np.zeros(x.shape, bool)
+        index = [*sample]
+        index[axis] = slice(None)
+        hit[tuple(index)] = matrix.toarray()[:, sample[axis]] != 0
+        assert np.isnan(got[hit]).all()
+        np.testing.assert_array_equal(got[~hit], clean[~hit])
+
+
+def test_a_zero_weight_that_is_stored_is_support():
+    central = sparse.csr_array(([-0.5, 0.0, 0.5], [0, 1, 2], [0, 3]), (1, 3))
+    assert np.isnan(kernels.contract(np.array([1.0, np.nan, 3.0]), central, 0))[0]
+    outer = sparse.csr_array(([-0.5, 0.5], [0, 2], [0, 2]), (1, 3))
+    assert kernels.contract(np.array([1.0, np.nan, 3.0]), outer, 0)[0] == 1
+
+
+def test_a_whole_missing_band_spoils_its_windows_only():
+    matrix = banded()
+    x = np.random.default_rng(4).normal(size=(N, 5000)).astype(np.float32)
+    x[20] = np.nan
+    hit = matrix.toarray()[:, 20] != 0
+    got = kernels.contract(x, matrix, 0)
+    np.testing.assert_array_equal(np.isnan(got).all(axis=1), hit)
+    np.testing.assert_array_equal(np.isnan(got).any(axis=1), hit)
+    by_spectra = kernels.contract(np.ascontiguousarray(x.T), matrix, 1)
+    np.testing.assert_array_equal(np.isnan(by_spectra).all(axis=0), hit)
+
+
+def test_large_finite_values_are_no_missing_values():
+    x = np.full((N, 3), 3e38, np.float32)
+    identity = sparse.csr_array(sparse.eye_array(N))
+    np.testing.assert_array_equal(kernels.contract(x, identity, 0), x)
+    np.testing.assert_array_equal(kernels.contract(x.T, identity, 1), x.T)
+
+
+def test_undefined_rows_are_nan_and_harm_no_other():
+    matrix = banded()
+    matrix.data[matrix.indptr[10] : matrix.indptr[11]] = np.nan
+    x = np.random.default_rng(5).normal(size=(9, N))
+    got = kernels.contract(x, matrix, 1)
+    assert np.isnan(got[:, 10]).all()
+    np.testing.assert_array_equal(
+        np.delete(got, 10, 1), np.delete(kernels.contract(x, banded(), 1), 10, 1)
+    )
+
+
+def test_all_rows_undefined_give_nan():
+    matrix = banded()
+    matrix.data[:] = np.nan
+    assert np.isnan(kernels.contract(np.ones((N, 4)), matrix, 0)).all()
+
+
+def test_supports_that_are_far_apart_are_gathered():
+    n = 400
+    seam = sparse.csr_array((np.ones(3), [0, 1, n - 1], [0, 3]), (1, n))
+    x = np.random.default_rng(6).normal(size=(5, n, 3))
+    np.testing.assert_allclose(
+        kernels.contract(x, seam, 1)[:, 0], x[:, 0] + x[:, 1] + x[:, -1], rtol=1e-14
+    )
+    x[2, 1, 1] = np.nan
+    assert np.isnan(kernels.contract(x, seam, 1)).sum() == 1
+    assert np.isnan(kernels.contract(np.moveaxis(x, 1, 2).copy(), seam, 2)).sum() == 1
+
+
+def test_an_output_that_depends_on_nothing_is_zero():
+    nothing = sparse.csr_array((2, 3))
+    assert kernels.contract(np.full(3, np.nan), nothing, 0).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("shape", [(0, N), (3, 0, N), (N, 0)])
+def test_empty_cubes_stay_empty(shape):
+    axis = shape.index(N)
+    assert kernels.contract(np.zeros(shape), banded(), axis).shape == shape
+
+
+@pytest.mark.parametrize("width", [3, 31, 61])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_wide_and_narrow_windows_take_the_same_road(width, axis):
+    x = np.random.default_rng(7).normal(size=(N, N))
+    matrix = banded(width=width)
+    np.testing.assert_allclose(
+        kernels.contract(x, matrix, axis), dense_product(matrix, x, axis), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_any_number_of_threads_gives_the_same_bits(axis):
+    shape = [200, 300]
+    shape.insert(axis, N)
+    x = np.random.default_rng(8).normal(size=shape).astype(np.float32)
+    x.ravel()[::997] = np.nan
+    one = contraction.contract_array(x, banded(), axis, threads=1)
+    three = contraction.contract_array(x, banded(), axis, threads=3)
+    np.testing.assert_array_equal(one, three)
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_array_equal(kernels.contract(x, banded(), axis), one)
+    with dask.config.set(num_workers=2):
+        np.testing.assert_array_equal(kernels.contract(x, banded(), axis), one)
+
+
+def random_chunks(rng, n):
+    edges = np.sort(rng.choice(np.arange(1, n), rng.integers(0, min(6, n - 1)), False))
+    return tuple(int(c) for c in np.diff([0, *edges, n]))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_chunks_give_the_numpy_result(seed):
+    rng = np.random.default_rng(seed)
+    axis = int(rng.integers(3))
+    shape = [5, 6]
+    shape.insert(axis, N)
+    x = rng.normal(size=shape)
+    x[tuple(rng.integers(s) for s in shape)] = np.nan
+    chunks = [random_chunks(rng, s) for s in shape]
+    if seed % 3 == 0:
+        chunks[axis] = (1,) * N
+    expected = kernels.contract(x, banded(), axis)
+    lazy = kernels.contract(da.from_array(x, chunks), banded(), axis)
+    assert lazy.chunks == tuple(chunks)
+    assert lazy.dtype == expected.dtype
+    got = lazy.compute()
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("chunks", [61, (20, 20, 21), (1,) * 61, 7])
+def test_a_projection_adds_the_parts_of_each_chunk(chunks):
+    rng = np.random.default_rng(9)
+    projection = sparse.csr_array(rng.normal(size=(3, N)))
+    x = rng.normal(size=(4, N, 5))
+    x[1, 7, 2] = np.nan
+    lazy = kernels.contract(da.from_array(x, (2, chunks, 5)), projection, 1)
+    assert lazy.chunks[1] in {(3,), (1, 1, 1)}
+    got, expected = lazy.compute(), dense_product(projection, x, 1)
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_more_outputs_than_inputs_are_cut_into_chunks_like_the_input():
+    longer = sparse.csr_array(np.ones((10, 4)))
+    lazy = kernels.contract(da.ones((4, 2), chunks=(2, 2)), longer, 0)
+    assert lazy.chunks[0] == (2,) * 5
+    np.testing.assert_array_equal(lazy.compute(), np.full((10, 2), 4.0))
+
+
+@pytest.mark.parametrize("chunks", [(4, 61, 5), (4, 13, 5), (1, 1, 1), (2, 30, 2)])
+def test_at_most_three_tasks_are_added_for_a_chunk(chunks):
+    x = da.zeros((4, N, 5), chunks=chunks)
+    for matrix in (banded(), sparse.csr_array(np.ones((3, N)))):
+        lazy = kernels.contract(x, matrix, 1)
+        added = len(lazy.__dask_graph__()) - len(x.__dask_graph__())
+        assert added <= 3 * x.npartitions
+
+
+def test_equal_work_has_equal_names_and_other_work_has_not():
+    x = da.zeros((4, N), chunks=(2, 20))
+    assert (
+        kernels.contract(x, banded(), 1).name == kernels.contract(x, banded(), 1).name
+    )
+    other = banded(seed=1)
+    assert kernels.contract(x, banded(), 1).name != kernels.contract(x, other, 1).name

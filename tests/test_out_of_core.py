@@ -1,0 +1,76 @@
+"""Cubes larger than memory: small graphs, planned fast; bounded memory."""
+
+import pickle
+import subprocess
+import sys
+import textwrap
+import time
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import cubekit as ck
+
+
+def large(ny, nx, chunks):
+    return xr.DataArray(
+        da.zeros((ny, nx, 285), chunks=chunks, dtype=np.float32),
+        coords={"wavelength": np.linspace(381, 2493, 285) ** 1.0001},
+        dims=("y", "x", "wavelength"),
+    )
+
+
+@pytest.mark.parametrize("chunks", [(100, 100, 285), (100, 100, 95), (100, 100, 1)])
+def test_at_most_three_tasks_a_chunk_and_operator(chunks):
+    cube = large(1000, 1000, chunks)
+    axis = ck.Axis.from_cube(cube)
+    once = ck.savgol_operator(axis, 11, 3)(cube)
+    composed = (ck.derivative_operator(axis) @ ck.savgol_operator(axis, 11, 3))(cube)
+    before = len(cube.data.__dask_graph__())
+    for result in (once, composed):
+        added = len(result.data.__dask_graph__()) - before
+        assert added <= 3 * cube.data.npartitions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunks", [(10, 10, 285), (30, 30, 28)])
+def test_a_hundred_thousand_chunks_are_planned_in_seconds(chunks):
+    cube = large(3170, 3170, chunks)
+    assert cube.data.npartitions > 1e5
+    start = time.process_time()
+    result = ck.savgol_filter(cube, 11, 3)
+    len(result.data.__dask_graph__())
+    # a bound of the contract, ten times what it takes: no race against the machine
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.slow
+def test_no_task_carries_a_large_array():
+    cube = large(300, 300, (100, 100, 95))
+    graph = dict(ck.savgol_filter(cube, 11, 3).data.__dask_graph__())
+    assert max(len(pickle.dumps(task)) for task in graph.values()) < 64_000
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_by_chunks_and_not_by_the_cube():
+    """A sum over 2.3 GB of lazily made spectra in a child that may use 700 MB."""
+    code = """
+    import resource, dask, dask.array as da, numpy as np, xarray as xr, cubekit as ck
+    random = da.random.default_rng(0).random
+    cube = xr.DataArray(
+        random((2000, 1000, 285), chunks=(50, 100, 95), dtype="f4"),
+        coords={"wavelength": np.linspace(381, 2493, 285)},
+        dims=("y", "x", "wavelength"),
+    )
+    with dask.config.set(num_workers=2):
+        mean = float(ck.savgol_filter(cube, 11, 3).mean(dtype="f8"))
+    assert abs(mean - 0.5) < 1e-3
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    assert int(done.stdout) < 700_000
