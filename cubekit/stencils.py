@@ -196,7 +196,5 @@ def local_polynomial_weights(
 
 def _legendre_derivative(u: Floats, degree: int, deriv: int) -> Floats:
     """Differentiate the Legendre polynomials up to `degree`: (point, polynomial)."""
-    if deriv > degree:
-        return np.zeros((len(u), degree + 1))
     coefficients = legendre.legder(np.eye(degree + 1), deriv)  # (power, polynomial)
     return legendre.legvander(u, degree - deriv) @ coefficients
