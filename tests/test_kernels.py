@@ -256,3 +256,9 @@ def test_equal_work_has_equal_names_and_other_work_has_not():
     )
     other = banded(seed=1)
     assert kernels.contract(x, banded(), 1).name != kernels.contract(x, other, 1).name
+
+
+def test_masked_chunks_are_missing_values():
+    x = da.from_array(np.ma.masked_equal(np.arange(N), 30), chunks=20)
+    got = kernels.contract(x, banded(), 0).compute()
+    np.testing.assert_array_equal(np.isnan(got), banded().toarray()[:, 30] != 0)

@@ -55,6 +55,8 @@ def contract(
     """
     if not isinstance(x, da.Array):
         return contract_array(x, matrix, axis, threads=_threads())
+    if isinstance(x._meta, np.ma.MaskedArray):
+        x = da.ma.filled(x.astype(result_dtype(x.dtype)), np.nan)
     pieces = _output_chunks(x.chunks[axis], matrix.shape)
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])
     dtype = result_dtype(x.dtype)

@@ -343,7 +343,7 @@ class AxisOperator:
 def _require_real(cube: xr.DataArray, name: str) -> None:
     if cube.dtype.kind in "iufb":
         meta = getattr(cube.data, "_meta", cube.data)
-        if type(meta) is not np.ndarray:
+        if not isinstance(meta, np.ndarray):
             raise TypeError(
                 f"{name}: the cube holds {type(meta).__qualname__} data. cubekit works "
                 "on NumPy arrays, alone or as Dask chunks, with NaN for missing "
