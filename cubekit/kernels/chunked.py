@@ -56,7 +56,8 @@ def contract(
     if not isinstance(x, da.Array):
         return contract_array(x, matrix, axis, threads=_threads())
     if isinstance(x._meta, np.ma.MaskedArray):
-        x = da.ma.filled(x.astype(result_dtype(x.dtype)), np.nan)
+        filled: da.Array = da.ma.filled(x.astype(result_dtype(x.dtype)), np.nan)
+        return contract(filled, matrix, axis)
     pieces = _output_chunks(x.chunks[axis], matrix.shape)
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])
     dtype = result_dtype(x.dtype)

@@ -135,7 +135,6 @@ class _Work:
             self._view(self.x, run, run.column, run.columns) for run in self.runs
         ]
         y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
-        ones = np.ones(0, self.y.dtype)
         with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
             for block in blocks:
                 outputs = [self._in(view, block) for view in y_views]
@@ -146,10 +145,9 @@ class _Work:
                     part = self._part(block)
                     inputs = self._inputs(part)
                 if self.spectra:
-                    # the sum finds NaN and Inf, and brings the block into the cache
-                    flat = part.reshape(-1)
-                    ones = ones if len(ones) >= len(flat) else np.ones_like(flat)
-                    tainted = not np.isfinite(np.dot(flat, ones[: len(flat)]))
+                    # the sum finds NaN and Inf, and brings the block into the cache;
+                    # einsum, since a BLAS dot product may start threads
+                    tainted = not np.isfinite(np.einsum("i->", part.reshape(-1)))
                 else:
                     self._multiply(inputs, outputs)
                     tainted = self._is_tainted(outputs)
