@@ -145,7 +145,7 @@ def test_undefined_rows_are_nan_and_hide_no_other_nan(axis):
     expected = np.moveaxis(kernels.contract(x, banded(), axis), axis, 0)
     assert np.isnan(got[rows]).all()
     np.testing.assert_array_equal(np.delete(got, rows, 0), np.delete(expected, rows, 0))
-    assert np.isnan(np.delete(got, rows, 0)).sum() == 7
+    assert np.isnan(expected).sum() == (banded().toarray()[:, 55] != 0).sum()
 
 
 def test_all_rows_undefined_give_nan():
