@@ -44,11 +44,17 @@ def choose_variable(
     candidates = _candidates(file)
     if not candidates:
         raise ValueError(
-            f"open_cube: {path} holds no data variable: none has numbers on two "
-            f"dimensions or more. Its variables are "
+            f"open_cube: {path} holds no data variable: nothing but coordinates and "
+            f"text. Its variables are "
             f"{', '.join(map(repr, file.variables)) or 'none'}. Give one as variable=."
         )
-    for test in (_is_cube, lambda v: _has_bands(file, v), lambda v: not v.group):
+    for test in (
+        lambda v: v.array.ndim >= 3,
+        lambda v: v.array.ndim >= 2,
+        lambda v: v.array.ndim >= 1,
+        lambda v: _spectral(file, v) is not None,
+        lambda v: not v.group,
+    ):
         kept = [v for v in candidates if test(v)]
         candidates = kept or candidates
         if len(candidates) == 1:
@@ -61,7 +67,7 @@ def choose_variable(
 
 
 def _candidates(file: NetcdfFile) -> list[StoredVariable]:
-    """Variables that can be cubes: numbers on two dims or more, describing no other."""
+    """Variables that can be cubes: numbers, not describing another."""
     describing = {
         name
         for v in file.variables.values()
@@ -72,20 +78,11 @@ def _candidates(file: NetcdfFile) -> list[StoredVariable]:
         v
         for v in file.variables.values()
         if v.array.dtype.kind in "iufb"
-        and v.array.ndim >= 2
         and v.name not in describing
         and v.name not in v.dims
         and v.group.rpartition("/")[2] not in _PLACE_GROUPS | _BAND_GROUPS
-        and v.name.lower() not in _PLACES | _FLAGS
+        and v.name.lower() not in _PLACES | _FLAGS | {"fwhm", *_BAND_NAMES}
     ]
-
-
-def _is_cube(variable: StoredVariable) -> bool:
-    return variable.array.ndim >= 3
-
-
-def _has_bands(file: NetcdfFile, variable: StoredVariable) -> bool:
-    return _spectral(file, variable) is not None
 
 
 def _spectral(file: NetcdfFile, cube: StoredVariable) -> StoredVariable | None:
