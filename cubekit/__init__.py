@@ -1,19 +1,37 @@
 """Hyperspectral datacubes on their real coordinates."""
 
+from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
-from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
+from cubekit.errors import (
+    AxisMismatchError,
+    CoordinateError,
+    CorruptFileError,
+    CubekitError,
+    DiskFullError,
+    IncompleteFileError,
+    OutputExistsError,
+    SameFileError,
+    WriteVerifyError,
+)
+from cubekit.io import open_cube, save_cube
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
 from cubekit.spectral import savgol_filter
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
     "CoordinateError",
+    "CorruptFileError",
     "CubekitError",
+    "DiskFullError",
+    "IncompleteFileError",
+    "OutputExistsError",
+    "SameFileError",
+    "WriteVerifyError",
     "derivative_operator",
+    "open_cube",
+    "save_cube",
     "savgol_filter",
     "savgol_operator",
 ]
