@@ -1,5 +1,6 @@
 """Hyperspectral datacubes on their real coordinates."""
 
+from cubekit import datasets
 from cubekit.axis import Axis
 from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
@@ -13,6 +14,7 @@ __all__ = [
     "AxisOperator",
     "CoordinateError",
     "CubekitError",
+    "datasets",
     "derivative_operator",
     "savgol_filter",
     "savgol_operator",
