@@ -1,6 +1,6 @@
 """Hyperspectral datacubes on their real coordinates."""
 
-from cubekit import datasets
+from cubekit import datasets, plotting
 from cubekit.axis import Axis
 from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
@@ -16,6 +16,7 @@ __all__ = [
     "CubekitError",
     "datasets",
     "derivative_operator",
+    "plotting",
     "savgol_filter",
     "savgol_operator",
 ]

@@ -76,7 +76,7 @@ def scene(
     cellulose, carbonate), not measurements.
 
     **Missing values:** none. **Chunks:** the same values for any, bit by bit.
-    **Cost:** about 20 ns for each value.
+    **Cost:** about 30 ns for each value.
 
     Examples
     --------
