@@ -1,22 +1,40 @@
 """Hyperspectral datacubes on their real coordinates."""
 
 from cubekit import datasets, plotting
+from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
-from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
+from cubekit.errors import (
+    AxisMismatchError,
+    CoordinateError,
+    CorruptFileError,
+    CubekitError,
+    DiskFullError,
+    IncompleteFileError,
+    OutputExistsError,
+    SameFileError,
+    WriteVerifyError,
+)
+from cubekit.io import open_cube, save_cube
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
 from cubekit.spectral import savgol_filter
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
     "CoordinateError",
+    "CorruptFileError",
     "CubekitError",
+    "DiskFullError",
+    "IncompleteFileError",
+    "OutputExistsError",
+    "SameFileError",
+    "WriteVerifyError",
     "datasets",
     "derivative_operator",
+    "open_cube",
     "plotting",
+    "save_cube",
     "savgol_filter",
     "savgol_operator",
 ]
