@@ -1,5 +1,6 @@
 """Hyperspectral datacubes on their real coordinates."""
 
+from cubekit import accessor as accessor
 from cubekit import datasets, plotting
 from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis

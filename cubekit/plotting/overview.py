@@ -145,7 +145,8 @@ def overview(
         "linestyle": "none",
     }
     _name(spectra(cube, at, coord=axis.name, ax=top_right, **dots), "measured")
-    spectra(smooth, at, coord=axis.name, ax=top_right)
+    before = label_of(cube.name, cube.attrs)
+    spectra(smooth, at, coord=axis.name, ylabel=before, ax=top_right)
     top_right.set_title("measured and smoothed", fontsize="medium")
 
     what = f"slope of {label_of(slope.name, slope.attrs)}"
@@ -159,7 +160,7 @@ def overview(
     low_right.set_title("slope of the spectra", fontsize="medium")
     _look_at(low_right, lines)
     for spectrum in (top_right, low_right):
-        spectrum.legend(frameon=False, fontsize="small", ncols=2)
+        spectrum.legend(edgecolor="none", framealpha=0.8, fontsize="small", ncols=2)
 
     if band is None:
         varied = smoothly.std("place").values
@@ -184,18 +185,15 @@ def _mark(
     ax: Axes, cube: xr.DataArray, dim: str, at: dict[str, dict[str, float]]
 ) -> None:
     """Letters at the places of the spectra."""
+    from matplotlib import patheffects  # noqa: PLC0415  heavy, and only wanted here
+
+    outline = [patheffects.withStroke(linewidth=2.5, foreground="black")]
     rows, columns = (str(d) for d in cube.dims if d != dim)
     for colour, (name, place) in zip(COLOURS, at.items(), strict=False):
         where = place[columns], place[rows]
         ax.plot(*where, "o", mfc=colour, mec="white", ms=6)
-        ax.annotate(
-            name,
-            where,
-            (6, 4),
-            textcoords="offset points",
-            color="white",
-            weight="bold",
-        )
+        letter = ax.annotate(name, where, (6, 4), textcoords="offset points")
+        letter.set(color="white", weight="bold", path_effects=outline)
 
 
 def _look_at(ax: Axes, lines: list[Line2D]) -> None:

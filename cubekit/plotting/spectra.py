@@ -125,7 +125,7 @@ def spectra(
     ax.ticklabel_format(axis="y", scilimits=(-3, 4))
     ax.margins(x=0.01)
     if any(labels):
-        ax.legend(frameon=False, fontsize="small")
+        ax.legend(edgecolor="none", framealpha=0.8, fontsize="small")
     return lines
 
 
