@@ -180,7 +180,8 @@ def demo(
     }
     say(f"smooth      Savitzky-Golay, {window_length} bands, degree {polyorder}")
     for name, words in (("slope", "first"), ("curvature", "second")):
-        say(f"{name:11} {words} derivative ({steps[name].attrs.get('units', '?')})")
+        units = steps[name].attrs.get("units", "units unknown")
+        say(f"{name:11} {words} derivative ({units})")
     folder.mkdir(parents=True, exist_ok=True)
     what = cube.attrs.get("long_name", cube.name or "values")
     result = xr.Dataset(

@@ -93,6 +93,12 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+def _date(time: np.datetime64) -> str:
+    """Time without the zeros of its last digits."""
+    text = str(time.astype("M8[us]"))
+    return text.removesuffix(".000000").removesuffix("T00:00:00")
+
+
 def _axis(cube: xr.DataArray, dim: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"dim": dim, "samples": int(cube.sizes[dim])}
     if dim not in cube.coords:
@@ -105,7 +111,7 @@ def _axis(cube: xr.DataArray, dim: str) -> dict[str, Any]:
     if len(axis):
         given = cube.coords[dim].values[[0, -1]]  # times as dates
         ends = (
-            map(str, given)
+            map(_date, given)
             if given.dtype.kind == "M"
             else axis.values[[0, -1]].tolist()
         )
@@ -130,7 +136,7 @@ def _line(axis: dict[str, Any]) -> str:
         # times are dates in full, their steps seconds
         dated = isinstance(axis["first"], str)
         ends = [axis["first"], axis["last"]]
-        first, last = ends if dated else (f"{v:.6g}" for v in ends)
+        first, last = ends if dated else (f"{v:.7g}" for v in ends)
         words.append(f"{first} to {last}{'' if dated else unit}")
     if "step_min" in axis:
         steps = list(dict.fromkeys(f"{axis[k]:.4g}" for k in ("step_min", "step_max")))

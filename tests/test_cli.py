@@ -105,6 +105,24 @@ def test_demo_refuses_to_replace_its_own_input(run, scene):
     assert file.read_bytes() == before
 
 
+REAL = {
+    "emit": "emit_jpl_l2a_envi/emit20250324t221005_jpl_unmix_ex.hdr",
+    "aviris_ng": "aviris_ng/ang20140912t192359_corr_v1c_img_2580-2590_540-550.img",
+    "corn": "corn_kernel_lab/corn-kernel-hyperspectral.raw",
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", REAL)
+def test_demo_of_a_real_file(run, real, name):
+    result = run("demo", "--input", real / REAL[name])
+    assert result.exit_code == 0, result.output
+    cube = ck.open_cube(real / REAL[name])
+    slope = ck.open_cube("cubekit-demo/demo.nc", variable="slope")
+    expected = ck.savgol_filter(cube, 11, 3, deriv=1)
+    np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-7)
+
+
 # info
 
 

@@ -445,6 +445,7 @@ def test_overview_draws_on_the_figure_given(cube):
         ({"units": "m3 m-3"}, "soil moisture (m$^{3}$ m$^{-3}$)"),
         ({"long_name": "radiance", "units": "W m^-2"}, "radiance (W m$^{-2}$)"),
         ({"units": "$nm$"}, "soil moisture (nm)"),
+        ({"long_name": "a" * 40, "units": "m"}, "a" * 31 + "… (m)"),
     ],
 )
 def test_labels_have_units_with_raised_powers(attrs, label):

@@ -22,6 +22,7 @@ __all__ = ["COLOURS", "centres", "edges", "label_of", "new_axes", "thinned"]
 # told apart with any kind of colour vision (Okabe and Ito), darkest first
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 
+_LONGEST = 32  # more would not fit beside an axis
 _WITHOUT = {None, "", "1", "unitless", "dimensionless", "none", "-"}
 
 
@@ -37,6 +38,8 @@ def new_axes(ax: Axes | None) -> Axes:
 def label_of(name: object, attrs: dict[str, Any]) -> str:
     """Long name with units, powers raised: ``radiance (W m⁻² nm⁻¹)``."""
     text = str(attrs.get("long_name") or name or "value").replace("_", " ")
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 1]}…"
     units = attrs.get("units")
     return text if units in _WITHOUT else f"{text} ({_raised(str(units))})"
 
