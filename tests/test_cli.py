@@ -241,7 +241,10 @@ def test_quiet_prints_nothing(run, scene):
         (("--window-length", 10), "savgol_filter: window_length=10 is even"),
         ((), "neither of window_length and window_width given"),
         (("--window-length", 9, "--deriv", 3), "deriv=3 is more than polyorder=2"),
-        (("--window-length", 9, "--coord", "wavelenght"), "Did you mean 'wavelength'"),
+        (
+            ("--window-length", 9, "--coord", "wavelengths_nm"),
+            "Did you mean 'wavelength'",
+        ),
         (("--window-length", 9, "--variable", "radiance"), "radiance"),
     ],
 )

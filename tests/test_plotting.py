@@ -456,3 +456,197 @@ def test_drawing_changes_no_input(cube):
     before = cube.copy(deep=True)
     ck.plotting.overview(*smoothed(cube))
     xr.testing.assert_identical(cube, before)
+
+
+# operator
+
+
+@pytest.fixture
+def axis(cube):
+    return ck.Axis.from_cube(cube).isel(slice(0, 12))
+
+
+def test_operator_draws_its_weights_and_masks_what_is_outside_its_support(axis):
+    op = ck.savgol_operator(axis, 5, 2)
+    drawn = ck.plotting.operator(op).get_array()
+    np.testing.assert_array_equal(~np.ma.getmaskarray(drawn), op.support.toarray())
+    np.testing.assert_allclose(drawn.filled(0), op.matrix.toarray())
+
+
+def test_operator_shows_zeros_inside_the_support():
+    even = ck.Axis("x", np.arange(5.0))
+    drawn = ck.plotting.operator(ck.derivative_operator(even)).get_array()
+    assert abs(drawn[2, 2]) < 1e-12
+    assert not np.ma.getmaskarray(drawn)[2, 2]
+
+
+def test_operator_has_its_first_output_on_top_and_units_on_its_axes(axis):
+    op = ck.derivative_operator(axis)
+    ax = ck.plotting.operator(op).axes
+    bottom, top = ax.get_ylim()
+    assert bottom > axis.values[-1] > axis.values[0] > top
+    assert ax.get_xlabel() == "input wavelength (nm)"
+    assert ax.figure.axes[1].get_ylabel() == "weight (nm$^{-1}$)"
+    flipped = ck.derivative_operator(axis.isel(slice(None, None, -1)))
+    bottom, top = ck.plotting.operator(flipped).axes.get_ylim()
+    assert bottom < top
+
+
+def test_operator_draws_undefined_outputs_black():
+    axis = ck.Axis("x", np.array([0.0, 1, 2, 3, 50, 51]))
+    with pytest.warns(UserWarning, match="segments"):
+        op = ck.savgol_operator(axis, 3, 2, max_gap=10)
+    ax = ck.plotting.operator(op).axes
+    assert [to_hex(p.get_facecolor()) for p in ax.patches] == ["#000000"] * 2
+
+
+def test_operator_weights_of_either_sign_have_zero_in_the_middle(axis):
+    low, high = ck.plotting.operator(ck.savgol_operator(axis, 5, 2)).get_clim()
+    assert low == -high
+
+
+# components, scree, scores
+
+
+class Model:
+    """What is drawn of a fitted model."""
+
+    def __init__(self, cube):
+        self.components_ = cube[0, :3].rename(x="component").drop_vars(["y"])
+        self.components_ = self.components_.assign_coords(component=[1, 2, 3])
+        self.explained_variance_ = xr.DataArray(
+            [4.0, 1.0, 0.25], dims="component", attrs={"units": "K2"}
+        )
+        self.n_samples_ = 200
+
+
+def test_components_are_drawn_one_below_the_other(cube):
+    model = Model(cube)
+    lines = ck.plotting.components(model)
+    shifts = lines[0].axes.get_yticks()
+    for line, shift, component in zip(lines, shifts, model.components_, strict=True):
+        expected = component.where(cube.good_band) + shift
+        np.testing.assert_allclose(line.get_ydata(), expected, atol=1e-6)
+    assert (np.diff(shifts) < 0).all()
+    labels = [text.get_text() for text in lines[0].axes.get_yticklabels()]
+    assert labels == ["1", "2", "3"]
+
+
+def test_components_are_as_many_as_asked_for(cube):
+    assert len(ck.plotting.components(Model(cube), 2)) == 2
+    assert len(ck.plotting.components(Model(cube).components_, 1)) == 1
+
+
+def test_scree_has_the_error_bars_of_north(cube):
+    bars = ck.plotting.scree(Model(cube))
+    line, _, (segments,) = bars.lines
+    np.testing.assert_allclose(line.get_ydata(), [4, 1, 0.25])
+    ends = np.array([segment[:, 1] for segment in segments.get_segments()])
+    np.testing.assert_allclose((ends[:, 1] - ends[:, 0]) / 2, [0.4, 0.1, 0.025])
+    assert line.axes.get_ylabel() == "variance (K$^{2}$)"
+    assert line.axes.get_yscale() == "log"
+
+
+def test_scores_draw_two_components_without_missing_pixels(cube):
+    pixels = cube.isel(wavelength=slice(3)).rename(wavelength="component").copy()
+    pixels = pixels.drop_vars("component")
+    pixels[0, 0, 1] = np.nan
+    points = ck.plotting.scores(pixels, 2, 1).get_offsets()
+    expected = pixels.values.reshape(-1, 3)[1:, [1, 0]]
+    np.testing.assert_allclose(points, expected)
+
+
+def test_scores_name_their_components_and_thin_large_cubes(cube):
+    pixels = cube.isel(wavelength=slice(3)).rename(wavelength="component")
+    pixels = pixels.assign_coords(component=[1, 2, 3]).assign_attrs(units="K")
+    drawn = ck.plotting.scores(pixels, 3, 1, max_pixels=4)
+    assert len(drawn.get_offsets()) == 16
+    assert drawn.axes.get_xlabel() == "component 3 (K)"
+    assert drawn.axes.get_ylabel() == "component 1 (K)"
+
+
+# gradient_field, hessian
+
+
+@pytest.fixture
+def hill():
+    y = xr.DataArray(np.linspace(50, 0, 26), dims="y", attrs={"units": "m"})
+    x = xr.DataArray(np.linspace(0, 80, 41), dims="x", attrs={"units": "m"})
+    field = (2 * (y - 20) ** 2 + (x - 40) ** 2).assign_coords(y=y, x=x)
+    field.attrs = {"units": "K", "long_name": "temperature"}
+    slopes = xr.concat([4 * (y - 20) + 0 * x, 2 * (x - 40) + 0 * y], "direction")
+    slopes = slopes.assign_coords(y=y, x=x, direction=["y", "x"])
+    slopes.attrs["units"] = "K m-1"
+    return field, slopes
+
+
+def test_arrows_point_uphill_at_their_places(hill):
+    field, slopes = hill
+    arrows = ck.plotting.gradient_field(field, slopes, arrows=5)
+    assert arrows.X.size <= 25
+    np.testing.assert_allclose(arrows.U, 2 * (arrows.X - 40))
+    np.testing.assert_allclose(arrows.V, 4 * (arrows.Y - 20))
+
+
+def test_arrows_are_drawn_in_axis_units_with_a_scale(hill):
+    arrows = ck.plotting.gradient_field(*hill)
+    assert (arrows.angles, arrows.scale_units) == ("xy", "xy")
+    title = arrows.axes.get_title()
+    assert title.startswith("arrow from one to the next: ")
+    assert title.endswith("(K m$^{-1}$)")
+
+
+def test_the_flattest_place_is_marked(hill):
+    arrows = ck.plotting.gradient_field(*hill, mark=(20, 40))
+    marks = {(*m.get_xdata(), *m.get_ydata()) for m in arrows.axes.lines}
+    assert marks == {(40, 20)}
+
+
+def test_missing_gradients_have_no_arrow(hill):
+    field, slopes = hill
+    arrows = ck.plotting.gradient_field(field, slopes.where(slopes.x > 40))
+    np.testing.assert_array_equal(arrows.Umask, arrows.X <= 40)
+
+
+def test_directions_must_be_those_of_the_field(hill):
+    field, slopes = hill
+    with pytest.raises(
+        ValueError, match=r"directions are \['y', 'z'\].*gradient\(field"
+    ):
+        ck.plotting.gradient_field(field, slopes.assign_coords(direction=["y", "z"]))
+
+
+def test_hessian_has_a_picture_for_each_pair_with_the_same_colours(hill):
+    field, _ = hill
+    parts = np.array([[4.0, 0.0], [0.0, 2.0]])
+    second = field * 0 + xr.DataArray(
+        parts,
+        dims=("direction", "direction_2"),
+        coords={"direction": ["y", "x"], "direction_2": ["y", "x"]},
+    )
+    pictures = ck.plotting.hessian(second)
+    assert [float(p.get_array().mean()) for p in pictures] == [4, 0, 0, 2]
+    assert {p.get_clim() for p in pictures} == {(-4.0, 4.0)}
+    assert "\\partial y \\, \\partial x" in pictures[1].axes.get_title()
+
+
+# quality
+
+
+def test_quality_counts_missing_zero_and_negative_values(cube):
+    part = cube.copy()
+    part[:3, :, 10] = np.nan
+    part[:6, :, 20] = 0
+    part[:9, :, 30] = -1
+    part[0, :, 40] = np.inf
+    lines = {m.get_label(): m.get_ydata() for m in ck.plotting.quality(part)}
+    assert lines["missing"][[10, 40]] == pytest.approx([25, 100 / 12])
+    assert lines["zero"][20] == pytest.approx(50)
+    assert lines["negative"][30] == pytest.approx(75)
+
+
+def test_quality_draws_bad_bands_too(cube):
+    (missing, _, _) = ck.plotting.quality(cube * np.nan)
+    np.testing.assert_allclose(missing.get_ydata(), 100)
+    assert missing.axes.patches
+    assert missing.axes.get_ylabel() == "share of values (%)"

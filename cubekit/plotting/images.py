@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import QuadMesh
+    from matplotlib.image import AxesImage
 
 __all__ = ["image", "rgb"]
 
@@ -38,7 +39,7 @@ def rgb(
     stretch: Literal["joint", "each"] | None = None,
     max_pixels: int = 1000,
     ax: Axes | None = None,
-) -> ScalarMappable:
+) -> AxesImage | QuadMesh:
     """Colour picture of a cube: as the eye would see it, or any three bands.
 
     Parameters
@@ -118,7 +119,7 @@ def image(
     label: str | None = None,
     max_pixels: int = 1000,
     ax: Axes | None = None,
-) -> ScalarMappable:
+) -> AxesImage | QuadMesh:
     """One band of a cube, or any field of two dims, with a colour bar.
 
     Parameters
@@ -262,7 +263,7 @@ def _place(
     dims: tuple[Any, Any],
     colour: npt.NDArray[Any],
     **how: Any,
-) -> ScalarMappable:
+) -> AxesImage | QuadMesh:
     """Draw at the real coordinates; evenly spaced pixels as an image."""
     (y, y_label), (x, x_label) = (centres(some, d) for d in dims)
     step = [float(np.abs(np.diff(v)).mean()) if len(v) > 1 else None for v in (y, x)]
@@ -276,7 +277,7 @@ def _place(
     )
     ax.set(xlabel=x_label, ylabel=y_label)
     if _is_even(x) and _is_even(y):
-        picture: ScalarMappable = ax.imshow(
+        picture: AxesImage | QuadMesh = ax.imshow(
             colour,
             extent=(x_edges[0], x_edges[-1], y_edges[-1], y_edges[0]),
             interpolation="nearest",

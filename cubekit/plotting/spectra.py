@@ -29,6 +29,7 @@ def spectra(
     *,
     coord: str | None = None,
     max_gap: float | None = None,
+    show_bad: bool = False,
     max_pixels: int = 64,
     label: str | None = None,
     ylabel: str | None = None,
@@ -51,6 +52,8 @@ def spectra(
     max_gap : float, optional
         The line is broken at a step wider than this; if not given, than two and a half
         times the steps around it.
+    show_bad : bool, default False
+        Whether to draw values in bad bands too, on their shade.
     max_pixels : int, default 64
         The mean is over at most so many samples along each dim.
     label : str, optional
@@ -102,6 +105,8 @@ def spectra(
     ax = new_axes(ax)
     values[~np.isfinite(values)] = np.nan
     x, order = _with_breaks(axis, max_gap)
+    everything = np.ones(len(axis), np.bool_)
+    shown = everything if show_bad or axis.good is None else axis.good
     drawn = sum(known.get_gid() == _OWN_COLOUR for known in ax.lines)
     lines: list[Line2D] = []
     for number, (name, value) in enumerate(zip(labels, values, strict=True), drawn):
@@ -112,9 +117,9 @@ def spectra(
             "label": name,
             "gid": None if "color" in line else _OWN_COLOUR,
         }
-        lines += ax.plot(x, _broken(axis, value, order), **{**style, **line})
+        lines += ax.plot(x, _broken(value, shown, order), **{**style, **line})
     if spread is not None:
-        low, high = (_broken(axis, edge, order) for edge in spread)
+        low, high = (_broken(edge, shown, order) for edge in spread)
         ax.fill_between(
             x, low, high, color=lines[0].get_color(), alpha=0.2, linewidth=0
         )
@@ -201,12 +206,12 @@ def _with_breaks(
 
 
 def _broken(
-    axis: Axis, value: npt.NDArray[np.float64], after: npt.NDArray[np.intp]
+    value: npt.NDArray[np.float64],
+    drawn: npt.NDArray[np.bool_],
+    after: npt.NDArray[np.intp],
 ) -> npt.NDArray[np.float64]:
-    """Values with NaN in the gaps and in bad bands, so that no line is drawn."""
-    if axis.good is not None:
-        value = np.where(axis.good, value, np.nan)
-    return np.insert(value, after, np.nan)
+    """Values with NaN in the gaps and where not drawn, so that the line is broken."""
+    return np.insert(np.where(drawn, value, np.nan), after, np.nan)
 
 
 def _shade_bad(ax: Axes, axis: Axis) -> None:
