@@ -1,5 +1,7 @@
 """Hyperspectral datacubes on their real coordinates."""
 
+from cubekit import accessor as accessor
+from cubekit import datasets, plotting
 from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
 from cubekit.errors import (
@@ -29,8 +31,10 @@ __all__ = [
     "OutputExistsError",
     "SameFileError",
     "WriteVerifyError",
+    "datasets",
     "derivative_operator",
     "open_cube",
+    "plotting",
     "save_cube",
     "savgol_filter",
     "savgol_operator",
