@@ -3,7 +3,7 @@
 from cubekit.axis import Axis
 from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
-from cubekit.spectral import savgol_filter
+from cubekit.spectral import mark_bad, savgol_filter
 
 __version__ = "0.1.0"
 
@@ -14,6 +14,7 @@ __all__ = [
     "CoordinateError",
     "CubekitError",
     "derivative_operator",
+    "mark_bad",
     "savgol_filter",
     "savgol_operator",
 ]

@@ -1,4 +1,4 @@
-"""Along the band axis: smoothing and derivatives of spectra."""
+"""Smoothing and derivatives of spectra."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def savgol_filter(
     deriv: int = 0,
     window_width: float | None = None,
     coord: str | None = None,
-    max_gap: float | None = None,
+    max_gap: float | Literal["auto"] | None = None,
     missing: Literal["propagate"] = "propagate",
 ) -> xr.DataArray:
     """Smoothed spectra, or their derivative, by a Savitzky-Golay filter.
@@ -40,8 +40,9 @@ def savgol_filter(
         Width of the window in units of the coordinate.
     coord : str, optional
         One-dimensional coordinate to filter along; the spectral one if not given.
-    max_gap : float, optional
-        No window reaches across a step wider than this, in units of the coordinate.
+    max_gap : float or "auto", optional
+        No window reaches across a step wider than this, in units of the coordinate;
+        "auto" takes 4 times the median of the 11 steps about it.
     missing : {"propagate"}
         An output is NaN where its window meets NaN or Inf.
 
