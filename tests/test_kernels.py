@@ -131,15 +131,21 @@ def test_large_finite_values_are_no_missing_values():
     np.testing.assert_array_equal(kernels.contract(x.T, identity, 1), x.T)
 
 
-def test_undefined_rows_are_nan_and_harm_no_other():
+@pytest.mark.parametrize("axis", [0, 1])
+def test_undefined_rows_are_nan_and_hide_no_other_nan(axis):
+    """A run of undefined outputs as long as a tile, and a NaN far from it."""
+    rows = slice(10, 45)
     matrix = banded()
-    matrix.data[matrix.indptr[10] : matrix.indptr[11]] = np.nan
-    x = np.random.default_rng(5).normal(size=(9, N))
-    got = kernels.contract(x, matrix, 1)
-    assert np.isnan(got[:, 10]).all()
-    np.testing.assert_array_equal(
-        np.delete(got, 10, 1), np.delete(kernels.contract(x, banded(), 1), 10, 1)
-    )
+    matrix.data[matrix.indptr[rows.start] : matrix.indptr[rows.stop]] = np.nan
+    x = np.random.default_rng(5).normal(size=(N, N))
+    index = [0, 0]
+    index[1 - axis], index[axis] = 3, 55
+    x[tuple(index)] = np.nan
+    got = np.moveaxis(kernels.contract(x, matrix, axis), axis, 0)
+    expected = np.moveaxis(kernels.contract(x, banded(), axis), axis, 0)
+    assert np.isnan(got[rows]).all()
+    np.testing.assert_array_equal(np.delete(got, rows, 0), np.delete(expected, rows, 0))
+    assert np.isnan(expected).sum() == (banded().toarray()[:, 55] != 0).sum()
 
 
 @pytest.mark.parametrize("axis", [0, 1])

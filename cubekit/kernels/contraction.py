@@ -12,6 +12,7 @@ threads of its own, which would fight with ours.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import itertools
 from typing import Any, NamedTuple
 
@@ -104,20 +105,25 @@ class _Work:
         self.y = y[..., 0] if self.spectra else y
         self.matrix = matrix
         self.runs = _runs(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
-        self.weights = [
-            self._dense(run, matrix.data.astype(y.dtype)) for run in self.runs
-        ]
-        self.support = sparse.csr_array(
-            (np.ones(matrix.nnz, np.float32), matrix.indices, matrix.indptr),
-            matrix.shape,
-        )
-        self.probes = [_finite_row(w, self.spectra) for w in self.weights]
+        # outputs with a NaN weight are undefined; as zeros they harm no tile
+        undefined = np.isnan(matrix.data)
+        row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        self.undefined = np.unique(row[undefined])
+        weights = np.where(undefined, 0, matrix.data).astype(y.dtype)
+        self.weights = [self._dense(run, weights) for run in self.runs]
         widest = max((run.columns for run in self.runs), default=0)
         self.in_place = (
             self.x.dtype == y.dtype
             and self.x.strides[-1] == self.x.itemsize
             and (self.spectra or widest <= _COLUMNS_IN_PLACE)
+            and all(run.scattered is None for run in self.runs)
         )
+
+    @functools.cached_property
+    def support(self) -> sparse.csr_array:
+        matrix = self.matrix
+        ones = np.ones(matrix.nnz, np.float32)
+        return sparse.csr_array((ones, matrix.indices, matrix.indptr), matrix.shape)
 
     def run(self, threads: int) -> None:
         blocks = self._blocks()
@@ -155,6 +161,8 @@ class _Work:
                     self._localise(block, outputs)
                 elif self.spectra:
                     self._multiply(inputs, outputs)
+                if len(self.undefined):
+                    self._of_y(block)[:, self.undefined] = np.nan
 
     def _multiply(self, inputs: list[Array], outputs: list[Array]) -> None:
         for w, x, y in zip(self.weights, inputs, outputs, strict=True):
@@ -165,10 +173,7 @@ class _Work:
 
     def _is_tainted(self, outputs: list[Array]) -> bool:
         """Whether any input was NaN or Inf: they reach every output of their tile."""
-        total = 0.0
-        for probe, y in zip(self.probes, outputs, strict=True):
-            if probe is not None:
-                total += float(np.add.reduce(y[:, :, probe], axis=None))
+        total = sum(float(np.add.reduce(y[:, :, 0], axis=None)) for y in outputs)
         return not np.isfinite(total)
 
     def _localise(self, block: Block, outputs: list[Array]) -> None:
@@ -177,11 +182,12 @@ class _Work:
         bad = ~np.isfinite(part)
         part[bad] = 0
         self._multiply(self._inputs(part), outputs)
+        y = self._of_y(block)
         if self.spectra:
-            self._spoil(bad.T, self.y[block[0]].T)
+            self._spoil(bad.T, y.T)
             return
-        for bad_plane, y in zip(bad, self.y[block[0], :, block[1]], strict=True):
-            self._spoil(bad_plane, y)
+        for bad_plane, y_plane in zip(bad, y, strict=True):
+            self._spoil(bad_plane, y_plane)
 
     def _spoil(self, bad: Array, y: Array) -> None:
         """Put NaN into y (m, spectrum) where the support meets bad (n, spectrum)."""
@@ -206,6 +212,9 @@ class _Work:
         """Contiguous copy of a block of x, in the dtype of y."""
         part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
         return np.array(part, self.y.dtype, order="C")
+
+    def _of_y(self, block: Block) -> Array:
+        return self.y[block[0]] if self.spectra else self.y[block[0], :, block[1]]
 
     def _inputs(self, part: Array) -> list[Array]:
         return [self._view(part, run, run.column, run.columns) for run in self.runs]
@@ -275,9 +284,3 @@ def _joined(run: _Run, tile: _Run) -> _Run | None:
     if run.tiles > 1 and step != run.step:
         return None
     return run._replace(tiles=run.tiles + 1, step=step)
-
-
-def _finite_row(weights: Array, spectra: bool) -> int | None:
-    """First row of the tiles that has no NaN weight in any of them."""
-    finite = np.isfinite(weights).all(axis=(0, 1) if spectra else (0, 1, 3))
-    return int(finite.argmax()) if finite.any() else None
