@@ -90,4 +90,5 @@ def derivative_operator(
         axis,
         f"derivative(order={order})",
         order,
+        "all",
     )

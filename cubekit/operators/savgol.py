@@ -137,6 +137,7 @@ def savgol_operator(
         axis,
         f"savgol({size}, polyorder={polyorder}{detail})",
         deriv,
+        polyorder,
     )
 
 
