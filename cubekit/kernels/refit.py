@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,8 @@ Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.intp]
 
 _ALL = slice(None)
-_SAMPLES_A_BLOCK = 2**19
-_WINDOWS_AT_ONCE = 2**16
+_SAMPLES_A_BLOCK = 2**21
+_WINDOWS_AT_ONCE = 2**17
 _LARGEST_TABLE = 2**22
 
 
@@ -88,18 +89,22 @@ def refit_array(
     y = contract_array(x, matrix, axis, threads)
     if x.dtype.kind != "f" or not y.size or not matrix.nnz:
         return y
-    # spectra last; a single one is the only one of a plane
-    spectra, results = (
-        np.moveaxis(np.atleast_2d(z), axis - x.ndim, -1) for z in (x, y)
+    # both as (before, band, after), in the order of memory: y is a view
+    order = sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
+    at = order.index(axis)
+    before, after = (
+        math.prod(x.shape[k] for k in some) for some in (order[:at], order[at + 1 :])
+    )
+    work = _Refit(
+        x.transpose(order).reshape(before, -1, after),
+        y.transpose(order).reshape(before, -1, after),
+        matrix,
+        fit,
     )
     with np.errstate(all="ignore"):  # the sum finds NaN and Inf
-        holes = np.nonzero(~np.isfinite(np.add.reduce(spectra, axis=-1)))
-    work = _Refit(spectra, results, matrix, fit)
+        holes = np.flatnonzero(~np.isfinite(np.einsum("ijk->ik", work.x)))
     size = max(1, _SAMPLES_A_BLOCK // max(matrix.shape))
-    blocks = [
-        tuple(index[k : k + size] for index in holes)
-        for k in range(0, len(holes[0]), size)
-    ]
+    blocks = [holes[k : k + size] for k in range(0, len(holes), size)]
     if min(threads, len(blocks)) <= 1:
         for block in blocks:
             work.run(block)
@@ -122,36 +127,51 @@ class _Refit:
         self.columns = np.zeros((len(length), length.max()), np.intp)
         self.columns[row, place] = matrix.indices
         self.empty = np.arange(length.max()) >= length[:, None]
-        self.undefined = np.zeros(len(length), np.bool_)
-        self.undefined[row[np.isnan(matrix.data)]] = True
+        self.defined = np.ones(len(length), np.bool_)
+        self.defined[row[np.isnan(matrix.data)]] = False
         self.least = 1 + (fit.deriv if fit.polyorder is None else fit.polyorder)
+        self.spectra = x.shape[2] == 1
 
-    def run(self, holes: tuple[Integers, ...]) -> None:
-        """Fit the windows of some spectra."""
-        x = self.x[holes].astype(np.float64)  # (spectrum, input)
-        y = self.y[holes]
+    def run(self, holes: Integers) -> None:
+        """Fit the windows of some spectra, given by their place in (before, after)."""
+        (x, _), (y, places) = self._taken(self.x, holes), self._taken(self.y, holes)
         bad = ~np.isfinite(x)
-        x[bad] = 0
-        spoilt = np.isnan(y) & ~self.undefined
-        spoilt[x.shape[1] - np.count_nonzero(bad, axis=1) < self.least] = False
-        spectrum, output = np.nonzero(spoilt)
-        for k in range(0, len(spectrum), _WINDOWS_AT_ONCE):
-            some = slice(k, k + _WINDOWS_AT_ONCE)
-            y[spectrum[some], output[some]] = self._fitted(
-                x, bad, spectrum[some], output[some]
-            )
-        self.y[holes] = y
+        np.copyto(x, 0, where=bad)
+        band = 1 if self.spectra else 0
+        left = len(self.fit.inputs) - np.count_nonzero(bad, axis=band)
+        spoilt = np.isnan(y) & np.expand_dims(left >= self.least, band)
+        spoilt &= self.defined if self.spectra else self.defined[:, None]
+        windows = np.flatnonzero(spoilt)
+        for k in range(0, len(windows), _WINDOWS_AT_ONCE):
+            some = windows[k : k + _WINDOWS_AT_ONCE]
+            spectrum, output = np.divmod(some, y.shape[1])
+            if not self.spectra:
+                spectrum, output = output, spectrum
+            fitted = self._fitted(x, bad, spectrum, output)
+            self.y.reshape(-1)[places[spectrum] + output * self.y.shape[2]] = fitted
+
+    def _taken(self, array: Array, holes: Integers) -> tuple[Array, Integers]:
+        """Some spectra, (spectrum, band) or (band, spectrum), and where they begin."""
+        bands, after = array.shape[1:]
+        before, place = np.divmod(holes, after)
+        begin = before * (bands * after) + place
+        if self.spectra:
+            return array[before, :, 0], begin
+        step = np.arange(bands)[:, None] * after
+        return np.take(array.reshape(-1), begin + step), begin
 
     def _fitted(
-        self, x: Floats, bad: Bools, spectrum: Integers, output: Integers
+        self, x: Array, bad: Bools, spectrum: Integers, output: Integers
     ) -> Floats:
         columns = self.columns[output]
-        place = columns + (spectrum * x.shape[1])[:, None]
-        missing = bad.ravel()[place] | self.empty[output]
+        step = (x.shape[1], 1) if self.spectra else (1, x.shape[1])
+        place = columns * step[1] + (spectrum * step[0])[:, None]
+        missing = bad.reshape(-1)[place] | self.empty[output]
         first, pattern = _distinct(output, missing, len(self.columns))
         t = self.fit.inputs[columns[first]] - self.fit.outputs[output[first], None]
         weights = self._weights(t, ~missing[first])
-        fitted: Floats = np.einsum("ij,ij->i", weights[pattern], x.ravel()[place])
+        values = x.reshape(-1)[place].astype(np.float64)
+        fitted: Floats = np.einsum("ij,ij->i", weights[pattern], values)
         return fitted
 
     def _weights(self, t: Floats, valid: Bools) -> Floats:
