@@ -17,7 +17,7 @@ from cubekit.errors import (
 )
 from cubekit.io import open_cube, save_cube
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
-from cubekit.spectral import savgol_filter
+from cubekit.spectral import mark_bad, savgol_filter
 
 __all__ = [
     "Axis",
@@ -33,6 +33,7 @@ __all__ = [
     "WriteVerifyError",
     "datasets",
     "derivative_operator",
+    "mark_bad",
     "open_cube",
     "plotting",
     "save_cube",

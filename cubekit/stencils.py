@@ -43,11 +43,10 @@ class Windows(NamedTuple):
     length: Integers
 
 
-def segments(x: Floats, max_gap: float | None = None) -> list[tuple[int, int]]:
-    """Ranges ``(start, stop)`` of samples with no step wider than `max_gap`."""
-    wide = np.diff(x) > (np.inf if max_gap is None else max_gap)
+def segments(wide: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Ranges ``(start, stop)`` of samples between the steps that are too wide."""
     breaks = (np.flatnonzero(wide) + 1).tolist()
-    return list(itertools.pairwise([0, *breaks, len(x)]))
+    return list(itertools.pairwise([0, *breaks, len(wide) + 1]))
 
 
 def centred_windows(

@@ -148,6 +148,22 @@ def test_undefined_rows_are_nan_and_hide_no_other_nan(axis):
     assert np.isnan(expected).sum() == (banded().toarray()[:, 55] != 0).sum()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_bad_values_are_found_where_each_tile_has_other_undefined_rows(axis):
+    matrix = banded()
+    for row in range(N):
+        if (row % 16 < 8) == (row % 8 < 4):  # no row of 8 is defined in all tiles
+            matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]] = np.nan
+    x = np.random.default_rng(6).normal(size=(N, 30))
+    clean = kernels.contract(x, matrix, 0)
+    x[26, 3] = np.nan
+    got = kernels.contract(x if axis == 0 else x.T.copy(), matrix, axis)
+    got = got if axis == 0 else got.T
+    hit = np.zeros(x.shape, bool)
+    hit[matrix.toarray()[:, 26] != 0, 3] = True
+    np.testing.assert_allclose(got, np.where(hit, np.nan, clean), rtol=1e-12)
+
+
 def test_all_rows_undefined_give_nan():
     matrix = banded()
     matrix.data[:] = np.nan

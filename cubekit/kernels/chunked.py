@@ -8,6 +8,7 @@ any chunks, with no halo and no boundary mode. Where all outputs touch many chun
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,10 @@ from dask.system import CPU_COUNT
 from scipy import sparse
 
 from cubekit.kernels.contraction import contract_array, result_dtype
+from cubekit.kernels.refit import LocalFit, refit_array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["contract"]
 
@@ -33,7 +35,10 @@ _FAN_IN = 8  # partial products added by one task
 
 
 def contract(
-    x: Array | da.Array, matrix: sparse.csr_array, axis: int
+    x: Array | da.Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    fit: LocalFit | None = None,
 ) -> Array | da.Array:
     """Contract `matrix` into one axis; a Dask array stays one, with nothing computed.
 
@@ -46,6 +51,9 @@ def contract(
         Its stored entries, zeros included, are the support. Indices are sorted.
     axis : int
         The axis of length n.
+    fit : LocalFit, optional
+        What the rows of `matrix` are; given, windows with missing samples are fitted
+        again to those that are left. See `cubekit.kernels.refit.refit_array`.
 
     Returns
     -------
@@ -54,17 +62,17 @@ def contract(
         chunk are added to a graph.
     """
     if not isinstance(x, da.Array):
-        return contract_array(x, matrix, axis, threads=_threads())
+        return _contraction(fit)(x, matrix, axis, threads=_threads())
     if isinstance(x._meta, np.ma.MaskedArray):
         filled: da.Array = da.ma.filled(x.astype(result_dtype(x.dtype)), np.nan)
-        return contract(filled, matrix, axis)
+        return contract(filled, matrix, axis, fit)
     pieces = _output_chunks(x.chunks[axis], matrix.shape)
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])
     dtype = result_dtype(x.dtype)
     meta = np.empty((0,) * x.ndim, dtype)
     if len(x.chunks[axis]) == len(pieces) == 1:
         mapped: da.Array = da.map_blocks(
-            contract_array,
+            _contraction(fit),
             x,
             matrix=matrix,
             axis=axis,
@@ -74,16 +82,20 @@ def contract(
         )
         return mapped
     token = tokenize(
-        x.name, matrix.shape, matrix.indptr, matrix.indices, matrix.data, axis
+        x.name, matrix.shape, matrix.indptr, matrix.indices, matrix.data, axis, fit
     )
     name = f"contract-{token}"
-    graph = _graph(name, x, matrix, axis, pieces)
+    graph = _graph(name, x, matrix, axis, pieces, fit=fit)
     layers: HighLevelGraph = HighLevelGraph.from_collections(
         name,
         graph,
         dependencies=[x],  # type: ignore[list-item]
     )
     return da.Array(layers, name, chunks, meta=meta)
+
+
+def _contraction(fit: LocalFit | None) -> Callable[..., Array]:
+    return contract_array if fit is None else functools.partial(refit_array, fit=fit)
 
 
 def _threads() -> int:
@@ -102,15 +114,23 @@ def _output_chunks(chunks: tuple[int, ...], shape: tuple[int, int]) -> tuple[int
 
 
 def _graph(
-    name: str, x: da.Array, matrix: sparse.csr_array, axis: int, pieces: tuple[int, ...]
+    name: str,
+    x: da.Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    pieces: tuple[int, ...],
+    *,
+    fit: LocalFit | None,
 ) -> Graph:
     rows = np.concatenate([[0], np.cumsum(pieces)])
     columns = np.concatenate([[0], np.cumsum(x.chunks[axis])])
     parts = [matrix[a:b] for a, b in itertools.pairwise(rows)]
     touched = [_touched(part, columns) for part in parts]
     partial = sum(map(len, touched))
-    split = max(map(len, touched)) > 2 and partial <= 2 * max(
-        len(pieces), x.numblocks[axis]
+    split = (
+        fit is None  # a window is fitted as a whole
+        and max(map(len, touched)) > 2
+        and partial <= 2 * max(len(pieces), x.numblocks[axis])
     )
     others = [range(1) if k == axis else range(n) for k, n in enumerate(x.numblocks)]
     graph: Graph = {}
@@ -119,7 +139,11 @@ def _graph(
         weights = []
         for number, group in enumerate(groups):
             key = (f"{name}-weights", out, number)
-            graph[key] = _restricted(part, [columns[s : s + 2] for s in group])
+            graph[key] = _restricted(
+                part,
+                [columns[s : s + 2] for s in group],
+                fit and fit.restricted(slice(rows[out], rows[out + 1])),
+            )
             weights.append(key)
         for place in itertools.product(*others):
 
@@ -152,8 +176,10 @@ def _touched(part: sparse.csr_array, columns: npt.NDArray[np.intp]) -> list[int]
 
 
 def _restricted(
-    part: sparse.csr_array, ranges: Sequence[npt.NDArray[np.intp]]
-) -> tuple[sparse.csr_array, list[slice]]:
+    part: sparse.csr_array,
+    ranges: Sequence[npt.NDArray[np.intp]],
+    fit: LocalFit | None,
+) -> tuple[sparse.csr_array, list[slice], LocalFit | None]:
     """Columns of some rows in a few ranges, and the slice of each range they need."""
     used = np.unique(part.indices)
     keep: list[npt.NDArray[np.intp]] = []
@@ -165,7 +191,8 @@ def _restricted(
         )
         keep.append(np.arange(first, last))
         slices.append(slice(int(first - start), int(last - start)))
-    return _take_columns(part, np.concatenate(keep)), slices
+    columns = np.concatenate(keep)
+    return _take_columns(part, columns), slices, fit and fit.restricted(columns=columns)
 
 
 def _take_columns(
@@ -184,10 +211,12 @@ def _take_columns(
 
 
 def _contract_pieces(
-    weights: tuple[sparse.csr_array, list[slice]], axis: int, pieces: list[Array]
+    weights: tuple[sparse.csr_array, list[slice], LocalFit | None],
+    axis: int,
+    pieces: list[Array],
 ) -> Array:
-    matrix, slices = weights
+    matrix, slices, fit = weights
     before = (slice(None),) * axis
     parts = [piece[(*before, s)] for piece, s in zip(pieces, slices, strict=True)]
     x = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
-    return contract_array(x, matrix, axis)
+    return _contraction(fit)(x, matrix, axis)

@@ -141,6 +141,7 @@ class _Work:
             self._view(self.x, run, run.column, run.columns) for run in self.runs
         ]
         y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
+        tainted = False
         with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
             for block in blocks:
                 outputs = [self._in(view, block) for view in y_views]
@@ -154,11 +155,11 @@ class _Work:
                     # the sum finds NaN and Inf, and brings the block into the cache;
                     # einsum, since a BLAS dot product may start threads
                     tainted = not np.isfinite(np.einsum("i->", part.reshape(-1)))
-                else:
+                elif not tainted:  # one tainted block seldom comes alone
                     self._multiply(inputs, outputs)
                     tainted = self._is_tainted(outputs)
                 if tainted:
-                    self._localise(block, outputs)
+                    tainted = self._localise(block, outputs)
                 elif self.spectra:
                     self._multiply(inputs, outputs)
                 if len(self.undefined):
@@ -176,25 +177,58 @@ class _Work:
         total = sum(float(np.add.reduce(y[:, :, 0], axis=None)) for y in outputs)
         return not np.isfinite(total)
 
-    def _localise(self, block: Block, outputs: list[Array]) -> None:
-        """Multiply a block with each NaN and Inf held to the outputs it supports."""
-        part = self._part(block)
-        bad = ~np.isfinite(part)
-        part[bad] = 0
-        self._multiply(self._inputs(part), outputs)
-        y = self._of_y(block)
-        if self.spectra:
-            self._spoil(bad.T, y.T)
-            return
-        for bad_plane, y_plane in zip(bad, y, strict=True):
-            self._spoil(bad_plane, y_plane)
+    def _localise(self, block: Block, outputs: list[Array]) -> bool:
+        """Multiply a block with each NaN and Inf held to the outputs it supports.
 
-    def _spoil(self, bad: Array, y: Array) -> None:
-        """Put NaN into y (m, spectrum) where the support meets bad (n, spectrum)."""
-        hit = np.flatnonzero(bad.any(axis=0))
-        few: Any = hit if 4 * len(hit) < bad.shape[1] else slice(None)
-        spoiled = self.support @ bad[:, few].astype(np.float32) > 0
-        y[:, few] = np.where(spoiled, np.nan, y[:, few])
+        Returns whether there was any.
+        """
+        part, y = self._part(block), self._of_y(block)
+        spoils = []
+        # (n, spectrum) and (m, spectrum)
+        planes = [(part.T, y.T)] if self.spectra else zip(part, y, strict=True)
+        for source, target in planes:
+            hit = np.flatnonzero(~np.isfinite(np.einsum("ij->j", source)))
+            if not len(hit):
+                continue
+            few: Any = hit if 4 * len(hit) < source.shape[1] else slice(None)
+            some = source[:, few]
+            bad = ~np.isfinite(some)
+            np.copyto(some, 0, where=bad)
+            source[:, few] = some
+            spoils.append((target, few, self._spoilt(np.ascontiguousarray(bad))))
+        self._multiply(self._inputs(part), outputs)
+        for target, few, spoilt in spoils:
+            some = target[:, few]
+            np.copyto(some, np.nan, where=spoilt)
+            target[:, few] = some
+        return bool(spoils)
+
+    @functools.cached_property
+    def _reach(self) -> tuple[Array, Array, Array]:
+        """First input of each output, inputs to the last, outputs with gaps between."""
+        indptr, indices = self.matrix.indptr, self.matrix.indices
+        count = np.diff(indptr)
+        used = count > 0
+        first, length = np.zeros((2, len(count)), np.intp)
+        first[used] = indices[indptr[:-1][used]]
+        length[used] = indices[indptr[1:][used] - 1] + 1 - first[used]
+        return first, length, np.flatnonzero(length > count)
+
+    def _spoilt(self, bad: Array) -> Array:
+        """Whether the support of each output meets any that is bad, (n, spectrum)."""
+        first, length, in_pieces = self._reach
+        spoilt = np.zeros((len(first), bad.shape[1]), np.bool_)
+        size, met = 1, bad
+        while size <= length.max(initial=0):
+            # met: whether any of so many inputs from each on is bad
+            rows = np.flatnonzero((size <= length) & (length < 2 * size))
+            last = first[rows] + length[rows] - size
+            spoilt[rows] = met[first[rows]] | met[last]
+            met = met[:-size] | met[size:]
+            size *= 2
+        if len(in_pieces):
+            spoilt[in_pieces] = self.support[in_pieces] @ bad.astype(np.float32) > 0
+        return spoilt
 
     def _blocks(self) -> list[Block]:
         before = self.x.shape[0]

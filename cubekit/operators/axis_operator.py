@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,10 @@ class AxisOperator:
     order : int
         Order of the derivative: the output is in units of the input per `order`-th
         power of the units of the axis.
+    degree : int or "all", optional
+        Degree of the polynomial that each row fits to its support, "all" for one less
+        than the samples there. Not given, the rows are no such fits, and cannot be
+        fitted again where samples are missing.
 
     Notes
     -----
@@ -73,6 +77,7 @@ class AxisOperator:
     output: Axis
     name: str = "operator"
     order: int = 0
+    degree: int | Literal["all"] | None = None
 
     def __post_init__(self) -> None:
         """Check the shape, and keep entries sorted and unique."""
@@ -101,7 +106,12 @@ class AxisOperator:
             (stored, self.matrix.indices, self.matrix.indptr), self.matrix.shape
         )
 
-    def __call__(self, cube: xr.DataArray) -> xr.DataArray:
+    def __call__(
+        self,
+        cube: xr.DataArray,
+        *,
+        missing: Literal["propagate", "refit"] = "propagate",
+    ) -> xr.DataArray:
         """Apply the operator to a cube.
 
         Parameters
@@ -109,6 +119,9 @@ class AxisOperator:
         cube : DataArray, dims (..., input.dim, ...)
             Real values; NumPy or Dask, any chunks. Its coordinate must be equal to that
             of the input axis.
+        missing : {"propagate", "refit"}
+            "propagate": an output is NaN exactly when its support meets a NaN or Inf.
+            "refit": its polynomial is fitted to the samples that are left, see Notes.
 
         Returns
         -------
@@ -120,14 +133,22 @@ class AxisOperator:
         ------
         AxisMismatchError
             If the axis of `cube` is not the input axis.
+        ValueError
+            If `missing` is unknown, or there is no polynomial to refit.
         TypeError
             If `cube` is not a DataArray of real numbers.
 
         Notes
         -----
-        **Missing values:** an output is NaN exactly when its support meets a NaN or
-        Inf. **Chunks:** lazy; each chunk reads the samples that its outputs depend on.
-        **Cost:** one contraction.
+        **Missing values:** with ``missing="refit"`` a window is fitted again while as
+        many samples are left as the polynomial has coefficients, and while they
+        surround or touch the output: some on both sides, or the sample there or one
+        next to it. Else the output is NaN. Finite differences lose one degree, and so
+        one order of accuracy, with each sample missing, down to the order of the
+        derivative. Spectra with nothing missing have the same bits either way.
+        **Chunks:** lazy; each chunk reads the samples that its outputs depend on.
+        **Cost:** one contraction; with "refit" also one small fit for each pattern of
+        missing samples in a window.
         """
         axis = Axis.from_cube(cube, self.input.name)
         axis.require_equal(
@@ -144,7 +165,9 @@ class AxisOperator:
                 f"{self.output.dim!r}, which the cube already has. Rename that: "
                 f"cube.rename({self.output.dim}=...)."
             )
-        data = kernels.contract(cube.data, self.matrix, cube.get_axis_num(axis.dim))
+        data = kernels.contract(
+            cube.data, self.matrix, cube.get_axis_num(axis.dim), self._fit(missing)
+        )
         dims = [self.output.dim if d == axis.dim else d for d in cube.dims]
         coords: dict[Hashable, xr.Variable] = {
             k: c.variable.copy(deep=False) for k, c in cube.coords.items()
@@ -193,6 +216,7 @@ class AxisOperator:
                 self.support.astype(np.float64) + other.support.astype(np.float64),
             ),
             name=f"({self.name} + {other.name})",
+            degree=None,
         )
 
     def __mul__(self, factor: float) -> AxisOperator:
@@ -202,7 +226,7 @@ class AxisOperator:
         matrix = self.matrix.copy()
         matrix.data = matrix.data * float(factor)
         return dataclasses.replace(
-            self, matrix=matrix, name=f"{factor:g} * {self.name}"
+            self, matrix=matrix, name=f"{factor:g} * {self.name}", degree=None
         )
 
     __rmul__ = __mul__
@@ -304,7 +328,11 @@ class AxisOperator:
         squared = self.matrix.copy()
         squared.data = squared.data**2
         operator = dataclasses.replace(
-            self, matrix=squared, order=2 * self.order, name=f"variance of {self.name}"
+            self,
+            matrix=squared,
+            order=2 * self.order,
+            name=f"variance of {self.name}",
+            degree=None,
         )
         return operator(variance)
 
@@ -325,6 +353,26 @@ class AxisOperator:
             },
             dims=(out.dim, self.input.dim),
             name=self.name,
+        )
+
+    def _fit(self, missing: str) -> kernels.LocalFit | None:
+        if missing == "propagate":
+            return None
+        if missing != "refit":
+            raise ValueError(
+                f"{self.name}: missing={missing!r} is unknown. Missing values can be "
+                "handed on, or windows fitted again to the samples that are left. Use "
+                'missing="propagate" or missing="refit".'
+            )
+        if self.degree is None:
+            raise ValueError(
+                f'{self.name}: missing="refit" needs a polynomial for each window. The '
+                "rows of this operator are no such fits. Apply the operators that it "
+                'is made of one after the other, each with missing="refit".'
+            )
+        degree = None if self.degree == "all" else self.degree
+        return kernels.LocalFit(
+            self.input.values, self.output.values, degree, self.order
         )
 
     def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:

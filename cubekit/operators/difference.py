@@ -48,6 +48,9 @@ def derivative_operator(
     even, with one sample more for even orders where it is not. First derivatives equal
     ``numpy.gradient(edge_order=2)``, with ``edge_accuracy=1`` its default.
 
+    Bad bands are left out, as if they were not on the axis: the stencils are made of
+    the good samples about them, and their own derivative is NaN.
+
     **Missing values:** an output is NaN where its stencil, zero weights included, meets
     NaN or Inf. **Chunks:** any. **Cost:** one small system for each sample of the axis,
     solved once.
@@ -71,13 +74,14 @@ def derivative_operator(
     ):
         require_integer("derivative", name, value, 1)
     needed = order + max(accuracy, edge_accuracy)
-    if len(axis) < needed:
+    x = axis.values[axis.good_samples]
+    if len(x) < needed:
+        good = "" if len(x) == len(axis) else " good ones"
         raise ValueError(
             f"derivative: order={order} with accuracy={accuracy} needs {needed} "
-            f"samples. Coordinate {axis.name!r} has {len(axis)}. Use a lower order or "
-            "accuracy, or more samples."
+            f"samples. Coordinate {axis.name!r} has {len(x)}{good}. Use a lower order "
+            "or accuracy, or more samples."
         )
-    x = axis.values[::-1] if axis.is_descending else axis.values
     windows = stencils.difference_windows(x, order, accuracy, edge_accuracy)
     weights = stencils.local_polynomial_weights(x, windows, None, order)
     return AxisOperator(
@@ -86,4 +90,5 @@ def derivative_operator(
         axis,
         f"derivative(order={order})",
         order,
+        "all",
     )

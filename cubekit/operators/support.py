@@ -18,20 +18,27 @@ __all__ = ["from_windows", "on_support", "take_rows"]
 def from_windows(
     axis: Axis, windows: Windows, weights: npt.NDArray[np.float64]
 ) -> sparse.csr_array:
-    """Rows of windows on the ascending axis, as a matrix in the order of the axis."""
-    n = len(axis)
-    undefined = windows.length == 0
-    length = np.where(undefined, 1, windows.length)
-    start = np.where(undefined, np.arange(n), windows.start)
-    indptr = np.concatenate([[0], np.cumsum(length)])
-    within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], length)
-    indices = np.repeat(start, length) + within
-    data = np.full(indptr[-1], np.nan)
-    data[np.repeat(~undefined, length)] = weights
-    if axis.is_descending:
-        indices, data = n - 1 - indices[::-1], data[::-1]
-        indptr = indptr[-1] - indptr[::-1]
-    return sparse.csr_array((data, indices, indptr), (n, n))
+    """Rows of windows over the good samples of an axis, as a matrix on the axis.
+
+    The rows of bad bands, and of samples with no window, are NaN on their own sample.
+    """
+    samples = axis.good_samples
+    row = np.repeat(np.arange(len(samples)), windows.length)
+    first = np.cumsum(windows.length) - windows.length
+    column = np.arange(len(row)) - first[row] + windows.start[row]
+    undefined = np.ones(len(axis), np.bool_)
+    undefined[samples[windows.length > 0]] = False
+    alone = np.flatnonzero(undefined)
+    return sparse.coo_array(
+        (
+            np.concatenate([weights, np.full(len(alone), np.nan)]),
+            (
+                np.concatenate([samples[row], alone]),
+                np.concatenate([samples[column], alone]),
+            ),
+        ),
+        (len(axis), len(axis)),
+    ).tocsr()
 
 
 def on_support(values: sparse.csr_array, support: sparse.csr_array) -> sparse.csr_array:

@@ -163,10 +163,8 @@ def overview(
         spectrum.legend(edgecolor="none", framealpha=0.8, fontsize="small", ncols=2)
 
     if band is None:
-        varied = smoothly.std("place").values
-        varied = np.where(np.isfinite(varied), varied, -1)
-        if axis.good is not None:
-            varied = np.where(axis.good, varied, -1)
+        varied = smoothly.std("place", skipna=False).values
+        varied = np.where(np.isfinite(varied), varied, -1)  # bad bands are NaN
         band = float(axis.values[varied.argmax()])
     image(slope, band, coord=axis.name, label=what, ax=low_left)
     low_right.axvline(band, color="0.3", linewidth=0.8, linestyle=":", zorder=0.5)
