@@ -25,7 +25,7 @@ from cubekit.kernels.contraction import contract_array, result_dtype
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["contract"]
+__all__ = ["contract", "filled"]
 
 Array = npt.NDArray[Any]
 Graph = dict[Any, Any]
@@ -33,7 +33,11 @@ _FAN_IN = 8  # partial products added by one task
 
 
 def contract(
-    x: Array | da.Array, matrix: sparse.csr_array, axis: int
+    x: Array | da.Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    shift: Array | None = None,
+    offset: Array | None = None,
 ) -> Array | da.Array:
     """Contract `matrix` into one axis; a Dask array stays one, with nothing computed.
 
@@ -46,18 +50,23 @@ def contract(
         Its stored entries, zeros included, are the support. Indices are sorted.
     axis : int
         The axis of length n.
+    shift : array, (n,), optional
+        Taken off `x` before the product.
+    offset : array, (m,), optional
+        Added to the product.
 
     Returns
     -------
     array, (..., m, ...)
-        See `cubekit.kernels.contraction.contract_array`. At most two tasks for each
-        chunk are added to a graph.
+        ``matrix @ (x - shift) + offset``; see
+        `cubekit.kernels.contraction.contract_array`. At most two tasks for each chunk
+        are added to a graph.
     """
     if not isinstance(x, da.Array):
-        return contract_array(x, matrix, axis, threads=_threads())
-    if isinstance(x._meta, np.ma.MaskedArray):
-        filled: da.Array = da.ma.filled(x.astype(result_dtype(x.dtype)), np.nan)
-        return contract(filled, matrix, axis)
+        return contract_array(
+            x, matrix, axis, threads=_threads(), shift=shift, offset=offset
+        )
+    x = filled(x)
     pieces = _output_chunks(x.chunks[axis], matrix.shape)
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])
     dtype = result_dtype(x.dtype)
@@ -68,22 +77,30 @@ def contract(
             x,
             matrix=matrix,
             axis=axis,
+            shift=shift,
+            offset=offset,
             chunks=chunks,
             dtype=dtype,
             meta=meta,
         )
         return mapped
-    token = tokenize(
-        x.name, matrix.shape, matrix.indptr, matrix.indices, matrix.data, axis
-    )
-    name = f"contract-{token}"
-    graph = _graph(name, x, matrix, axis, pieces)
+    parts = (matrix.shape, matrix.indptr, matrix.indices, matrix.data)
+    name = f"contract-{tokenize(x.name, *parts, axis, shift, offset)}"
+    graph = _graph(name, x, matrix, axis, pieces, shift=shift, offset=offset)
     layers: HighLevelGraph = HighLevelGraph.from_collections(
         name,
         graph,
         dependencies=[x],  # type: ignore[list-item]
     )
     return da.Array(layers, name, chunks, meta=meta)
+
+
+def filled(x: da.Array) -> da.Array:
+    """Array with NaN where a masked one has no value; any other as it is."""
+    if not isinstance(x._meta, np.ma.MaskedArray):
+        return x
+    plain: da.Array = da.ma.filled(x.astype(result_dtype(x.dtype)), np.nan)
+    return plain
 
 
 def _threads() -> int:
@@ -102,7 +119,14 @@ def _output_chunks(chunks: tuple[int, ...], shape: tuple[int, int]) -> tuple[int
 
 
 def _graph(
-    name: str, x: da.Array, matrix: sparse.csr_array, axis: int, pieces: tuple[int, ...]
+    name: str,
+    x: da.Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    pieces: tuple[int, ...],
+    *,
+    shift: Array | None,
+    offset: Array | None,
 ) -> Graph:
     rows = np.concatenate([[0], np.cumsum(pieces)])
     columns = np.concatenate([[0], np.cumsum(x.chunks[axis])])
@@ -119,7 +143,13 @@ def _graph(
         weights = []
         for number, group in enumerate(groups):
             key = (f"{name}-weights", out, number)
-            graph[key] = _restricted(part, [columns[s : s + 2] for s in group])
+            inputs = [columns[s : s + 2] for s in group]
+            added = (
+                None
+                if offset is None or number
+                else offset[rows[out] :][: part.shape[0]]
+            )
+            graph[key] = (*_restricted(part, inputs, shift), added)
             weights.append(key)
         for place in itertools.product(*others):
 
@@ -152,9 +182,11 @@ def _touched(part: sparse.csr_array, columns: npt.NDArray[np.intp]) -> list[int]
 
 
 def _restricted(
-    part: sparse.csr_array, ranges: Sequence[npt.NDArray[np.intp]]
-) -> tuple[sparse.csr_array, list[slice]]:
-    """Columns of some rows in a few ranges, and the slice of each range they need."""
+    part: sparse.csr_array,
+    ranges: Sequence[npt.NDArray[np.intp]],
+    shift: Array | None,
+) -> tuple[sparse.csr_array, list[slice], Array | None]:
+    """Columns of some rows in a few ranges, the slice of each, and their shift."""
     used = np.unique(part.indices)
     keep: list[npt.NDArray[np.intp]] = []
     slices = []
@@ -165,7 +197,12 @@ def _restricted(
         )
         keep.append(np.arange(first, last))
         slices.append(slice(int(first - start), int(last - start)))
-    return _take_columns(part, np.concatenate(keep)), slices
+    columns = np.concatenate(keep)
+    return (
+        _take_columns(part, columns),
+        slices,
+        None if shift is None else shift[columns],
+    )
 
 
 def _take_columns(
@@ -184,10 +221,12 @@ def _take_columns(
 
 
 def _contract_pieces(
-    weights: tuple[sparse.csr_array, list[slice]], axis: int, pieces: list[Array]
+    weights: tuple[sparse.csr_array, list[slice], Array | None, Array | None],
+    axis: int,
+    pieces: list[Array],
 ) -> Array:
-    matrix, slices = weights
+    matrix, slices, shift, offset = weights
     before = (slice(None),) * axis
     parts = [piece[(*before, s)] for piece, s in zip(pieces, slices, strict=True)]
     x = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
-    return contract_array(x, matrix, axis)
+    return contract_array(x, matrix, axis, shift=shift, offset=offset)

@@ -11,6 +11,7 @@ import xarray as xr
 from scipy import sparse
 
 from cubekit import kernels
+from cubekit.arguments import require_real
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError
 from cubekit.operators.support import on_support, take_rows
@@ -137,7 +138,7 @@ class AxisOperator:
             "its "
             "coordinate.",
         )
-        _require_real(cube, self.name)
+        require_real(cube, self.name)
         if self.output.dim != axis.dim and self.output.dim in cube.dims:
             raise AxisMismatchError(
                 f"cannot apply {self.name} to this cube: it gives dim "
@@ -338,30 +339,3 @@ class AxisOperator:
             if units is not None:
                 attrs["units"] = units
         return attrs
-
-
-def _require_real(cube: xr.DataArray, name: str) -> None:
-    if cube.dtype.kind in "iufb":
-        meta = getattr(cube.data, "_meta", cube.data)
-        if not isinstance(meta, np.ndarray):
-            raise TypeError(
-                f"{name}: the cube holds {type(meta).__qualname__} data. cubekit works "
-                "on NumPy arrays, alone or as Dask chunks, with NaN for missing "
-                "values. Convert it: cube.as_numpy()."
-            )
-        if any(np.isnan(size) for size in cube.shape):
-            raise ValueError(
-                f"{name}: the cube has chunks of unknown size. The axis must be known. "
-                "Call cube.data.compute_chunk_sizes() first."
-            )
-        return
-    if cube.dtype.kind == "c":
-        raise TypeError(
-            f"{name}: the cube is {cube.dtype}. Only real values are filtered, and the "
-            "imaginary part is not dropped for you. Apply it to cube.real and "
-            "cube.imag."
-        )
-    raise TypeError(
-        f"{name}: the cube has dtype {cube.dtype}. Values must be real numbers. "
-        "Convert them: cube.astype(float)."
-    )
