@@ -1,18 +1,27 @@
 """Hyperspectral datacubes on their real coordinates."""
 
+from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
-from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
+from cubekit.errors import (
+    AxisMismatchError,
+    CoordinateError,
+    CubekitError,
+    ModelFormatError,
+    NotFittedError,
+)
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
+from cubekit.reduction import PCA
 from cubekit.spectral import savgol_filter
 
-__version__ = "0.1.0"
-
 __all__ = [
+    "PCA",
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
     "CoordinateError",
     "CubekitError",
+    "ModelFormatError",
+    "NotFittedError",
     "derivative_operator",
     "savgol_filter",
     "savgol_operator",

@@ -1,6 +1,12 @@
 """The package's own exceptions, each also the builtin one a user would catch."""
 
-__all__ = ["AxisMismatchError", "CoordinateError", "CubekitError"]
+__all__ = [
+    "AxisMismatchError",
+    "CoordinateError",
+    "CubekitError",
+    "ModelFormatError",
+    "NotFittedError",
+]
 
 
 class CubekitError(Exception):
@@ -13,3 +19,11 @@ class CoordinateError(CubekitError, ValueError):
 
 class AxisMismatchError(CubekitError, ValueError):
     """Two axes that should be one and the same, and are not."""
+
+
+class ModelFormatError(CubekitError, ValueError):
+    """A file that does not hold a model, or not one that this version can read."""
+
+
+class NotFittedError(CubekitError, AttributeError):
+    """A model that was used before it was fitted."""

@@ -1,5 +1,6 @@
 """Pure arrays: the one place that knows chunks, dtypes and missing values."""
 
 from cubekit.kernels.chunked import contract
+from cubekit.kernels.scatter import Moments, merge, moments
 
-__all__ = ["contract"]
+__all__ = ["Moments", "contract", "merge", "moments"]

@@ -130,6 +130,36 @@ class AxisOperator:
         Inf. **Chunks:** lazy; each chunk reads the samples that its outputs depend on.
         **Cost:** one contraction.
         """
+        return self.affine(cube)
+
+    def affine(
+        self,
+        cube: xr.DataArray,
+        *,
+        shift: npt.NDArray[np.float64] | None = None,
+        offset: npt.NDArray[np.float64] | None = None,
+    ) -> xr.DataArray:
+        """Apply the operator to what is left of a cube beyond a mean, and add another.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., input.dim, ...)
+            As for a call.
+        shift : array, (input.dim,), optional
+            Taken off the cube first; so small differences of large values keep their
+            digits, in float32 too.
+        offset : array, (output.dim,), optional
+            Added to the result.
+
+        Returns
+        -------
+        DataArray, dims (..., output.dim, ...)
+            ``matrix @ (cube - shift) + offset``.
+
+        Notes
+        -----
+        **Missing values, chunks, cost:** as applying the operator.
+        """
         axis = Axis.from_cube(cube, self.input.name)
         axis.require_equal(
             self.input,
@@ -145,7 +175,9 @@ class AxisOperator:
                 f"{self.output.dim!r}, which the cube already has. Rename that: "
                 f"cube.rename({self.output.dim}=...)."
             )
-        data = kernels.contract(cube.data, self.matrix, cube.get_axis_num(axis.dim))
+        data = kernels.contract(
+            cube.data, self.matrix, cube.get_axis_num(axis.dim), shift, offset
+        )
         dims = [self.output.dim if d == axis.dim else d for d in cube.dims]
         coords: dict[Hashable, xr.Variable] = {
             k: c.variable.copy(deep=False) for k, c in cube.coords.items()
