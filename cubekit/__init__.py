@@ -11,15 +11,19 @@ from cubekit.errors import (
     CubekitError,
     DiskFullError,
     IncompleteFileError,
+    ModelFormatError,
+    NotFittedError,
     OutputExistsError,
     SameFileError,
     WriteVerifyError,
 )
 from cubekit.io import open_cube, save_cube
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
+from cubekit.reduction import PCA
 from cubekit.spectral import mark_bad, savgol_filter
 
 __all__ = [
+    "PCA",
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
@@ -28,6 +32,8 @@ __all__ = [
     "CubekitError",
     "DiskFullError",
     "IncompleteFileError",
+    "ModelFormatError",
+    "NotFittedError",
     "OutputExistsError",
     "SameFileError",
     "WriteVerifyError",

@@ -12,6 +12,8 @@ __all__ = [
     "DiskFullError",
     "EncodingLossError",
     "IncompleteFileError",
+    "ModelFormatError",
+    "NotFittedError",
     "OutputExistsError",
     "SameFileError",
     "WriteVerifyError",
@@ -63,3 +65,11 @@ class IncompleteFileError(CorruptFileError):
 
 class EncodingLossError(CubekitError, ValueError):
     """Values that would not survive being stored as asked."""
+
+
+class ModelFormatError(CubekitError, ValueError):
+    """A file that does not hold a model, or not one that this version can read."""
+
+
+class NotFittedError(CubekitError, AttributeError):
+    """A model that was used before it was fitted."""

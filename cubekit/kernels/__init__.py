@@ -2,5 +2,6 @@
 
 from cubekit.kernels.chunked import contract
 from cubekit.kernels.refit import LocalFit
+from cubekit.kernels.scatter import Moments, merge, moments
 
-__all__ = ["LocalFit", "contract"]
+__all__ = ["LocalFit", "Moments", "contract", "merge", "moments"]

@@ -40,9 +40,15 @@ def result_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def contract_array(
-    x: Array, matrix: sparse.csr_array, axis: int, threads: int = 1
+    x: Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    *,
+    threads: int = 1,
+    shift: Array | None = None,
+    offset: Array | None = None,
 ) -> Array:
-    """Contract `matrix` into one axis of an array.
+    """Contract `matrix` into one axis of an array: ``matrix @ (x - shift) + offset``.
 
     Parameters
     ----------
@@ -54,6 +60,10 @@ def contract_array(
         The axis of length n.
     threads : int
         Threads over blocks of spectra.
+    shift : array, (n,), optional
+        Taken off before the product, so that nothing cancels after it.
+    offset : array, (m,), optional
+        Added to the product.
 
     Returns
     -------
@@ -74,6 +84,8 @@ def contract_array(
             ordered.reshape(flat[0], inputs, flat[1]),
             y.reshape(flat[0], outputs, flat[1]),
             matrix,
+            shift,
+            offset,
         )
         work.run(threads)
     return y.transpose(np.argsort(order))
@@ -99,7 +111,24 @@ class _Work:
     (tile, before, row, after).
     """
 
-    def __init__(self, x: Array, y: Array, matrix: sparse.csr_array) -> None:
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        matrix: sparse.csr_array,
+        shift: Array | None,
+        offset: Array | None,
+    ) -> None:
+        self.used, matrix = _used_columns(matrix)
+        if shift is not None:
+            shift = shift if self.used is None else shift[self.used]
+            rounded = shift.astype(y.dtype)
+            # what rounding takes from the shift is no error: the offset gives it back
+            rest = matrix @ (shift - rounded)
+            offset = -rest if offset is None else offset - rest
+            shift = rounded if x.shape[2] == 1 else rounded[:, None]
+        self.shift = shift
+        self.offset = None if offset is None else offset.astype(y.dtype)
         self.spectra = x.shape[2] == 1
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
@@ -117,6 +146,8 @@ class _Work:
             and self.x.strides[-1] == self.x.itemsize
             and (self.spectra or widest <= _COLUMNS_IN_PLACE)
             and all(run.scattered is None for run in self.runs)
+            and self.used is None
+            and self.shift is None
         )
 
     @functools.cached_property
@@ -162,6 +193,9 @@ class _Work:
                     tainted = self._localise(block, outputs)
                 elif self.spectra:
                     self._multiply(inputs, outputs)
+                if self.offset is not None:
+                    y = self._of_y(block)
+                    y += self.offset if self.spectra else self.offset[:, None]
                 if len(self.undefined):
                     self._of_y(block)[:, self.undefined] = np.nan
 
@@ -243,9 +277,14 @@ class _Work:
         ]
 
     def _part(self, block: Block) -> Array:
-        """Contiguous copy of a block of x, in the dtype of y."""
+        """Contiguous copy of a block of x, in the dtype of y, less the shift."""
         part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
-        return np.array(part, self.y.dtype, order="C")
+        if self.used is not None:
+            part = part[:, self.used]
+        if self.shift is None:
+            return np.array(part, self.y.dtype, order="C")
+        out = np.empty(part.shape, self.y.dtype)
+        return np.subtract(part, self.shift, out=out, dtype=out.dtype, casting="unsafe")
 
     def _of_y(self, block: Block) -> Array:
         return self.y[block[0]] if self.spectra else self.y[block[0], :, block[1]]
@@ -285,6 +324,21 @@ class _Work:
         if self.spectra:
             return dense
         return np.ascontiguousarray(dense.swapaxes(1, 2))[:, None]
+
+
+def _used_columns(
+    matrix: sparse.csr_array,
+) -> tuple[npt.NDArray[np.intp] | None, sparse.csr_array]:
+    """Inputs that outputs depend on, None if that is all, and the matrix of those.
+
+    A band that no output depends on is not read: its NaN need not be kept out.
+    """
+    used = np.unique(matrix.indices).astype(np.intp)
+    if len(used) in {0, matrix.shape[1]}:
+        return None, matrix
+    indices = np.searchsorted(used, matrix.indices)
+    shape = (matrix.shape[0], len(used))
+    return used, sparse.csr_array((matrix.data, indices, matrix.indptr), shape)
 
 
 def _runs(matrix: sparse.csr_array, rows: int) -> list[_Run]:

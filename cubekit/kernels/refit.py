@@ -86,7 +86,7 @@ def refit_array(
         Spectra with no NaN or Inf have the bits that `contract_array` gives, and so has
         every window without one.
     """
-    y = contract_array(x, matrix, axis, threads)
+    y = contract_array(x, matrix, axis, threads=threads)
     if x.dtype.kind != "f" or not y.size or not matrix.nnz:
         return y
     # both as (before, band, after), in the order of memory: y is a view

@@ -11,6 +11,7 @@ import xarray as xr
 from scipy import sparse
 
 from cubekit import kernels
+from cubekit.arguments import require_real
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError
 from cubekit.operators.support import on_support, take_rows
@@ -150,15 +151,47 @@ class AxisOperator:
         **Cost:** one contraction; with "refit" also one small fit for each pattern of
         missing samples in a window.
         """
+        return self._applied(cube, fit=self._fit(missing))
+
+    def affine(
+        self,
+        cube: xr.DataArray,
+        *,
+        shift: npt.NDArray[np.float64] | None = None,
+        offset: npt.NDArray[np.float64] | None = None,
+    ) -> xr.DataArray:
+        """Apply the operator to what is left of a cube beyond a mean, and add another.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., input.dim, ...)
+            As for a call.
+        shift : array, (input.dim,), optional
+            Taken off the cube first; so small differences of large values keep their
+            digits, in float32 too.
+        offset : array, (output.dim,), optional
+            Added to the result.
+
+        Returns
+        -------
+        DataArray, dims (..., output.dim, ...)
+            ``matrix @ (cube - shift) + offset``.
+
+        Notes
+        -----
+        **Missing values, chunks, cost:** as applying the operator.
+        """
+        return self._applied(cube, shift=shift, offset=offset)
+
+    def _applied(self, cube: xr.DataArray, **how: Any) -> xr.DataArray:
         axis = Axis.from_cube(cube, self.input.name)
         axis.require_equal(
             self.input,
             f"apply {self.name} to this cube",
             "Was it stored as float32? Build the operator from this cube, or assign "
-            "its "
-            "coordinate.",
+            "its coordinate.",
         )
-        _require_real(cube, self.name)
+        require_real(cube, self.name)
         if self.output.dim != axis.dim and self.output.dim in cube.dims:
             raise AxisMismatchError(
                 f"cannot apply {self.name} to this cube: it gives dim "
@@ -166,7 +199,7 @@ class AxisOperator:
                 f"cube.rename({self.output.dim}=...)."
             )
         data = kernels.contract(
-            cube.data, self.matrix, cube.get_axis_num(axis.dim), self._fit(missing)
+            cube.data, self.matrix, cube.get_axis_num(axis.dim), **how
         )
         dims = [self.output.dim if d == axis.dim else d for d in cube.dims]
         coords: dict[Hashable, xr.Variable] = {
@@ -386,30 +419,3 @@ class AxisOperator:
             if units is not None:
                 attrs["units"] = units
         return attrs
-
-
-def _require_real(cube: xr.DataArray, name: str) -> None:
-    if cube.dtype.kind in "iufb":
-        meta = getattr(cube.data, "_meta", cube.data)
-        if not isinstance(meta, np.ndarray):
-            raise TypeError(
-                f"{name}: the cube holds {type(meta).__qualname__} data. cubekit works "
-                "on NumPy arrays, alone or as Dask chunks, with NaN for missing "
-                "values. Convert it: cube.as_numpy()."
-            )
-        if any(np.isnan(size) for size in cube.shape):
-            raise ValueError(
-                f"{name}: the cube has chunks of unknown size. The axis must be known. "
-                "Call cube.data.compute_chunk_sizes() first."
-            )
-        return
-    if cube.dtype.kind == "c":
-        raise TypeError(
-            f"{name}: the cube is {cube.dtype}. Only real values are filtered, and the "
-            "imaginary part is not dropped for you. Apply it to cube.real and "
-            "cube.imag."
-        )
-    raise TypeError(
-        f"{name}: the cube has dtype {cube.dtype}. Values must be real numbers. "
-        "Convert them: cube.astype(float)."
-    )
