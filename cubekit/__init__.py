@@ -3,6 +3,16 @@
 from cubekit.axis import Axis
 from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
+from cubekit.spatial import (
+    derivative,
+    divergence,
+    gradient,
+    gradient_magnitude,
+    hessian,
+    hessian_eigenvalues,
+    hessian_norm,
+    laplacian,
+)
 from cubekit.spectral import mark_bad, savgol_filter
 
 __version__ = "0.1.0"
@@ -13,7 +23,15 @@ __all__ = [
     "AxisOperator",
     "CoordinateError",
     "CubekitError",
+    "derivative",
     "derivative_operator",
+    "divergence",
+    "gradient",
+    "gradient_magnitude",
+    "hessian",
+    "hessian_eigenvalues",
+    "hessian_norm",
+    "laplacian",
     "mark_bad",
     "savgol_filter",
     "savgol_operator",

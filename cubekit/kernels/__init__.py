@@ -1,5 +1,16 @@
 """Pure arrays: the one place that knows chunks, dtypes and missing values."""
 
 from cubekit.kernels.chunked import contract
+from cubekit.kernels.extremum import least, take
+from cubekit.kernels.stack import Component, contract_each, contract_stack
+from cubekit.kernels.symmetric import eigenvalues
 
-__all__ = ["contract"]
+__all__ = [
+    "Component",
+    "contract",
+    "contract_each",
+    "contract_stack",
+    "eigenvalues",
+    "least",
+    "take",
+]

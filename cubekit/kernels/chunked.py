@@ -33,7 +33,10 @@ _FAN_IN = 8  # partial products added by one task
 
 
 def contract(
-    x: Array | da.Array, matrix: sparse.csr_array, axis: int
+    x: Array | da.Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    out: Array | None = None,
 ) -> Array | da.Array:
     """Contract `matrix` into one axis; a Dask array stays one, with nothing computed.
 
@@ -46,6 +49,8 @@ def contract(
         Its stored entries, zeros included, are the support. Indices are sorted.
     axis : int
         The axis of length n.
+    out : array, (..., m, ...), optional
+        Where to put the result of a NumPy array; see `contract_array`.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def contract(
         chunk are added to a graph.
     """
     if not isinstance(x, da.Array):
-        return contract_array(x, matrix, axis, threads=_threads())
+        return contract_array(x, matrix, axis, _threads(), out)
     if isinstance(x._meta, np.ma.MaskedArray):
         filled: da.Array = da.ma.filled(x.astype(result_dtype(x.dtype)), np.nan)
         return contract(filled, matrix, axis)

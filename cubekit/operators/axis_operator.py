@@ -18,7 +18,7 @@ from cubekit.operators.support import on_support, take_rows
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["AxisOperator"]
+__all__ = ["AxisOperator", "derived_attrs", "require_real", "units_of"]
 
 # attributes that describe the values of the input, and would lie about the output
 _VALUE_ATTRS = (
@@ -137,7 +137,7 @@ class AxisOperator:
             "its "
             "coordinate.",
         )
-        _require_real(cube, self.name)
+        require_real(cube, self.name)
         if self.output.dim != axis.dim and self.output.dim in cube.dims:
             raise AxisMismatchError(
                 f"cannot apply {self.name} to this cube: it gives dim "
@@ -328,19 +328,27 @@ class AxisOperator:
         )
 
     def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
-        attrs = {k: v for k, v in cube.attrs.items() if k not in _VALUE_ATTRS}
-        if self.order:
-            attrs.pop("standard_name", None)
-            units = attrs.pop("units", None)
-            units = derivative_units(
-                None if units is None else str(units), self.input.units, self.order
-            )
-            if units is not None:
-                attrs["units"] = units
-        return attrs
+        if not self.order:
+            return {k: v for k, v in cube.attrs.items() if k not in _VALUE_ATTRS}
+        units = derivative_units(units_of(cube), self.input.units, self.order)
+        return derived_attrs(cube, units)
 
 
-def _require_real(cube: xr.DataArray, name: str) -> None:
+def units_of(cube: xr.DataArray) -> str | None:
+    """Units of the values of a cube, as text; None if it has none."""
+    units = cube.attrs.get("units")
+    return None if units is None else str(units)
+
+
+def derived_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
+    """Attributes for another quantity made from a cube, in other units."""
+    dropped = {*_VALUE_ATTRS, "standard_name", "units"}
+    attrs = {k: v for k, v in cube.attrs.items() if k not in dropped}
+    return attrs if units is None else {**attrs, "units": units}
+
+
+def require_real(cube: xr.DataArray, name: str) -> None:
+    """Raise TypeError unless a cube holds real numbers in NumPy arrays."""
     if cube.dtype.kind in "iufb":
         meta = getattr(cube.data, "_meta", cube.data)
         if not isinstance(meta, np.ndarray):
