@@ -6,10 +6,14 @@ chains. No contraction keeps its axis shorter or longer than it was.
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
+from dask.base import tokenize
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
 from scipy import sparse
 
 from cubekit.kernels.chunked import contract
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Component", "contract_each", "contract_stack"]
 
 Array = Any  # NumPy or Dask
+Graph = dict[Any, Any]
 Step = tuple[sparse.csr_array, int]
 Chain = tuple[Step, ...]
 Component = tuple[Chain, ...]
@@ -45,16 +50,36 @@ def contract_each(x: Array, components: Sequence[Component]) -> list[Array]:
     return list(_components(x, components, [None] * len(components)))
 
 
-def contract_stack(x: Array, components: Sequence[Component]) -> Array:
-    """The same, stacked on a new leading axis."""
+def contract_stack(
+    x: Array, components: Sequence[Component], shape: tuple[int, ...]
+) -> Array:
+    """The same, stacked on new leading axes of some shape, the last one fastest."""
     if isinstance(x, da.Array):
-        stacked: da.Array = da.stack(contract_each(x, components))
-        return stacked
+        return _stack(contract_each(x, components), shape)
     y = empty_stack(x, len(components))
     for into, part in zip(y, _components(x, components, list(y)), strict=True):
         if part is not into:
             np.copyto(into, part)
-    return y
+    return y.reshape(*shape, *x.shape)
+
+
+def _stack(parts: list[da.Array], shape: tuple[int, ...]) -> da.Array:
+    """Stack with one task for each chunk, whatever the number of new axes."""
+    name = f"stack-{tokenize(shape, *(part.name for part in parts))}"
+    new = (np.newaxis,) * len(shape)
+    graph: Graph = {
+        (name, *place, *key[1:]): (operator.getitem, key, (*new, ...))
+        for place, part in zip(np.ndindex(shape), parts, strict=True)
+        for key in flatten(part.__dask_keys__())
+    }
+    layers: HighLevelGraph = HighLevelGraph.from_collections(
+        name,
+        graph,
+        dependencies=parts,  # type: ignore[arg-type]
+    )
+    chunks = (*((1,) * n for n in shape), *parts[0].chunks)
+    meta = np.empty((0,) * (len(shape) + parts[0].ndim), parts[0].dtype)
+    return da.Array(layers, name, chunks, meta=meta)
 
 
 def _components(

@@ -197,8 +197,10 @@ def gradient(
         periodic=periodic,
         geographic=geographic,
     )
-    components = [directions.first(k) for k in range(len(directions.axes))]
-    return directions.labelled(kernels.contract_stack(cube.data, components), 1)
+    count = len(directions.axes)
+    components = [directions.first(k) for k in range(count)]
+    data = kernels.contract_stack(cube.data, components, (count,))
+    return directions.labelled(data, 1)
 
 
 def gradient_magnitude(

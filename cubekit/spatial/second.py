@@ -106,8 +106,8 @@ def hessian(
     components = [
         upper[min(j, k), max(j, k)] for j in range(count) for k in range(count)
     ]
-    data: Any = kernels.contract_stack(cube.data, components)
-    return directions.labelled(data.reshape(count, count, *cube.shape), 2)
+    data = kernels.contract_stack(cube.data, components, (count, count))
+    return directions.labelled(data, 2)
 
 
 def laplacian(
