@@ -20,6 +20,16 @@ from cubekit.errors import (
 from cubekit.io import open_cube, save_cube
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
 from cubekit.reduction import PCA
+from cubekit.spatial import (
+    derivative,
+    divergence,
+    gradient,
+    gradient_magnitude,
+    hessian,
+    hessian_eigenvalues,
+    hessian_norm,
+    laplacian,
+)
 from cubekit.spectral import mark_bad, savgol_filter
 
 __all__ = [
@@ -38,7 +48,15 @@ __all__ = [
     "SameFileError",
     "WriteVerifyError",
     "datasets",
+    "derivative",
     "derivative_operator",
+    "divergence",
+    "gradient",
+    "gradient_magnitude",
+    "hessian",
+    "hessian_eigenvalues",
+    "hessian_norm",
+    "laplacian",
     "mark_bad",
     "open_cube",
     "plotting",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from cubekit import io, spectral
+from cubekit import io, spatial, spectral
 from cubekit.summary import describe
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CubeAccessor"]
 
-_MODULES = (spectral, io)
+_MODULES = (spectral, spatial, io)
 
 
 @xr.register_dataarray_accessor("cube")

@@ -45,9 +45,11 @@ class _Map:
     offset: Array | None = None
 
     # no __call__: in a graph, a tuple that begins with a callable is a task
-    def applied(self, x: Array, axis: int, threads: int = 1) -> Array:
+    def applied(
+        self, x: Array, axis: int, threads: int = 1, out: Array | None = None
+    ) -> Array:
         if self.fit is not None:
-            return refit_array(x, self.matrix, axis, self.fit, threads)
+            return refit_array(x, self.matrix, axis, self.fit, threads=threads, out=out)
         return contract_array(
             x,
             self.matrix,
@@ -55,6 +57,7 @@ class _Map:
             threads=threads,
             shift=self.shift,
             offset=self.offset,
+            out=out,
         )
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
@@ -89,6 +92,7 @@ def contract(
     fit: LocalFit | None = None,
     shift: Array | None = None,
     offset: Array | None = None,
+    out: Array | None = None,
 ) -> Array | da.Array:
     """Contract `matrix` into one axis; a Dask array stays one, with nothing computed.
 
@@ -108,6 +112,8 @@ def contract(
         Taken off `x` before the product.
     offset : array, (m,), optional
         Added to the product.
+    out : array, (..., m, ...), optional
+        Where to put the result of a NumPy array; see `contract_array`.
 
     Returns
     -------
@@ -118,7 +124,7 @@ def contract(
     """
     linear = _Map(matrix, fit, shift, offset)
     if not isinstance(x, da.Array):
-        return linear.applied(x, axis, _threads())
+        return linear.applied(x, axis, _threads(), out)
     x = filled(x)
     pieces = _output_chunks(x.chunks[axis], matrix.shape)
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 from scipy import sparse
 
-__all__ = ["contract_array", "result_dtype"]
+__all__ = ["contract_array", "empty_stack", "result_dtype"]
 
 Array = npt.NDArray[Any]
 Block = tuple[slice, slice]
@@ -47,6 +47,7 @@ def contract_array(
     threads: int = 1,
     shift: Array | None = None,
     offset: Array | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Contract `matrix` into one axis of an array: ``matrix @ (x - shift) + offset``.
 
@@ -64,6 +65,8 @@ def contract_array(
         Taken off before the product, so that nothing cancels after it.
     offset : array, (m,), optional
         Added to the product.
+    out : array, (..., m, ...), optional
+        Where to put the result: in the dtype of the result, one item of `empty_stack`.
 
     Returns
     -------
@@ -72,12 +75,15 @@ def contract_array(
         the bits it would have without them.
     """
     # work in the order of memory, so that no layout needs a transposed copy
-    order = sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
+    order = _memory_order(x)
     ordered = x.transpose(order)
     at = order.index(axis)
     before, after = ordered.shape[:at], ordered.shape[at + 1 :]
     outputs, inputs = matrix.shape
-    y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
+    if out is None:
+        y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
+    else:
+        y = out.transpose(order)
     if y.size:
         flat = (int(np.prod(before)), int(np.prod(after)))
         work = _Work(
@@ -89,6 +95,18 @@ def contract_array(
         )
         work.run(threads)
     return y.transpose(np.argsort(order))
+
+
+def empty_stack(x: Array, count: int) -> Array:
+    """Room for `count` results of the shape of `x`, each in its order of memory."""
+    order = _memory_order(x)
+    shape = (count, *(x.shape[k] for k in order))
+    stacked = np.empty(shape, result_dtype(x.dtype))
+    return stacked.transpose([0, *(1 + np.argsort(order))])
+
+
+def _memory_order(x: Array) -> list[int]:
+    return sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
 
 
 class _Run(NamedTuple):

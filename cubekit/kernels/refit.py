@@ -64,7 +64,13 @@ class LocalFit:
 
 
 def refit_array(
-    x: Array, matrix: sparse.csr_array, axis: int, fit: LocalFit, threads: int = 1
+    x: Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    fit: LocalFit,
+    *,
+    threads: int = 1,
+    out: Array | None = None,
 ) -> Array:
     """Contract `matrix` into one axis of an array, fitted again about missing samples.
 
@@ -75,7 +81,7 @@ def refit_array(
 
     Parameters
     ----------
-    x, matrix, axis, threads
+    x, matrix, axis, threads, out
         As of `cubekit.kernels.contraction.contract_array`.
     fit : LocalFit
         What the rows of `matrix` are.
@@ -86,7 +92,7 @@ def refit_array(
         Spectra with no NaN or Inf have the bits that `contract_array` gives, and so has
         every window without one.
     """
-    y = contract_array(x, matrix, axis, threads=threads)
+    y = contract_array(x, matrix, axis, threads=threads, out=out)
     if x.dtype.kind != "f" or not y.size or not matrix.nnz:
         return y
     # both as (before, band, after), in the order of memory: y is a view

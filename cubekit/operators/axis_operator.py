@@ -19,7 +19,7 @@ from cubekit.operators.support import on_support, take_rows
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["AxisOperator"]
+__all__ = ["AxisOperator", "derived_attrs", "units_of"]
 
 # attributes that describe the values of the input, and would lie about the output
 _VALUE_ATTRS = (
@@ -409,13 +409,20 @@ class AxisOperator:
         )
 
     def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
-        attrs = {k: v for k, v in cube.attrs.items() if k not in _VALUE_ATTRS}
-        if self.order:
-            attrs.pop("standard_name", None)
-            units = attrs.pop("units", None)
-            units = derivative_units(
-                None if units is None else str(units), self.input.units, self.order
-            )
-            if units is not None:
-                attrs["units"] = units
-        return attrs
+        if not self.order:
+            return {k: v for k, v in cube.attrs.items() if k not in _VALUE_ATTRS}
+        units = derivative_units(units_of(cube), self.input.units, self.order)
+        return derived_attrs(cube, units)
+
+
+def units_of(cube: xr.DataArray) -> str | None:
+    """Units of the values of a cube, as text; None if it has none."""
+    units = cube.attrs.get("units")
+    return None if units is None else str(units)
+
+
+def derived_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
+    """Attributes for another quantity made from a cube, in other units."""
+    dropped = {*_VALUE_ATTRS, "standard_name", "units"}
+    attrs = {k: v for k, v in cube.attrs.items() if k not in dropped}
+    return attrs if units is None else {**attrs, "units": units}

@@ -21,6 +21,7 @@ def from_windows(
     """Rows of windows over the good samples of an axis, as a matrix on the axis.
 
     The rows of bad bands, and of samples with no window, are NaN on their own sample.
+    Windows that reach over the end of the axis go on at its other end.
     """
     samples = axis.good_samples
     row = np.repeat(np.arange(len(samples)), windows.length)
@@ -34,7 +35,7 @@ def from_windows(
             np.concatenate([weights, np.full(len(alone), np.nan)]),
             (
                 np.concatenate([samples[row], alone]),
-                np.concatenate([samples[column], alone]),
+                np.concatenate([samples[column % max(1, len(samples))], alone]),
             ),
         ),
         (len(axis), len(axis)),
