@@ -2,8 +2,13 @@
 
 from cubekit.axis import Axis
 from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
-from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
-from cubekit.spectral import mark_bad, savgol_filter
+from cubekit.operators import (
+    AxisOperator,
+    derivative_operator,
+    resample_operator,
+    savgol_operator,
+)
+from cubekit.spectral import mark_bad, resample, savgol_filter
 
 __version__ = "0.1.0"
 
@@ -15,6 +20,8 @@ __all__ = [
     "CubekitError",
     "derivative_operator",
     "mark_bad",
+    "resample",
+    "resample_operator",
     "savgol_filter",
     "savgol_operator",
 ]

@@ -18,10 +18,10 @@ from cubekit.operators.support import on_support, take_rows
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["AxisOperator"]
+__all__ = ["VALUE_ATTRS", "AxisOperator", "require_real"]
 
 # attributes that describe the values of the input, and would lie about the output
-_VALUE_ATTRS = (
+VALUE_ATTRS = (
     "valid_range",
     "valid_min",
     "valid_max",
@@ -158,7 +158,7 @@ class AxisOperator:
             "its "
             "coordinate.",
         )
-        _require_real(cube, self.name)
+        require_real(cube, self.name)
         if self.output.dim != axis.dim and self.output.dim in cube.dims:
             raise AxisMismatchError(
                 f"cannot apply {self.name} to this cube: it gives dim "
@@ -336,6 +336,64 @@ class AxisOperator:
         )
         return operator(variance)
 
+    def covariance(
+        self, sigma: xr.DataArray | npt.NDArray[np.floating]
+    ) -> xr.DataArray:
+        r"""Covariance of the result, for one spectrum whose errors are not independent.
+
+        Parameters
+        ----------
+        sigma : array, (input.dim, input.dim)
+            Covariance of the samples, in the order of the axis.
+
+        Returns
+        -------
+        DataArray, dims (output.dim, output.dim + "_2")
+            The second dim has the same coordinate, with the same suffix.
+
+        Raises
+        ------
+        ValueError
+            If there is not one row and one column for each sample.
+
+        Notes
+        -----
+        .. math:: \Sigma_y = A\, \Sigma_x A^T
+
+        **Missing values:** NaN where the support of either output meets one.
+        **Chunks:** one matrix, in memory. **Cost:** two sparse products.
+
+        Examples
+        --------
+        >>> import cubekit as ck
+        >>> import numpy as np
+        >>> slope = ck.derivative_operator(ck.Axis("x", [0.0, 1.0, 2.0]))
+        >>> slope.covariance(np.ones((3, 3))).values.round(12) + 0.0
+        array([[0., 0., 0.],
+               [0., 0., 0.],
+               [0., 0., 0.]])
+        """
+        given = np.asarray(sigma, np.float64)
+        n = len(self.input)
+        if given.shape != (n, n):
+            raise ValueError(
+                f"covariance of {self.name}: sigma has shape {given.shape}. Axis "
+                f"{self.input.name!r} has {n} samples. Give a matrix of shape "
+                f"({n}, {n}); for independent errors, variance() takes one spectrum."
+            )
+        half = self.matrix @ given  # stored entries only, so no NaN spreads
+        coords = self.output.to_coords()
+        second = {
+            f"{name}_2": xr.Variable(f"{self.output.dim}_2", c.values, c.attrs)
+            for name, c in coords.items()
+        }
+        return xr.DataArray(
+            (self.matrix @ half.T).T,
+            coords={**coords, **second},
+            dims=(self.output.dim, f"{self.output.dim}_2"),
+            name=f"covariance of {self.name}",
+        )
+
     def to_dataarray(self) -> xr.DataArray:
         """Return the matrix as a dense DataArray with the coordinates of both axes.
 
@@ -376,7 +434,7 @@ class AxisOperator:
         )
 
     def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
-        attrs = {k: v for k, v in cube.attrs.items() if k not in _VALUE_ATTRS}
+        attrs = {k: v for k, v in cube.attrs.items() if k not in VALUE_ATTRS}
         if self.order:
             attrs.pop("standard_name", None)
             units = attrs.pop("units", None)
@@ -388,7 +446,8 @@ class AxisOperator:
         return attrs
 
 
-def _require_real(cube: xr.DataArray, name: str) -> None:
+def require_real(cube: xr.DataArray, name: str) -> None:
+    """Raise unless a cube holds real numbers, in NumPy or Dask arrays."""
     if cube.dtype.kind in "iufb":
         meta = getattr(cube.data, "_meta", cube.data)
         if not isinstance(meta, np.ndarray):
