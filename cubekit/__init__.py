@@ -18,7 +18,12 @@ from cubekit.errors import (
     WriteVerifyError,
 )
 from cubekit.io import open_cube, save_cube
-from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
+from cubekit.operators import (
+    AxisOperator,
+    derivative_operator,
+    resample_operator,
+    savgol_operator,
+)
 from cubekit.reduction import PCA
 from cubekit.spatial import (
     derivative,
@@ -30,7 +35,7 @@ from cubekit.spatial import (
     hessian_norm,
     laplacian,
 )
-from cubekit.spectral import mark_bad, savgol_filter
+from cubekit.spectral import mark_bad, resample, savgol_filter
 
 __all__ = [
     "PCA",
@@ -60,6 +65,8 @@ __all__ = [
     "mark_bad",
     "open_cube",
     "plotting",
+    "resample",
+    "resample_operator",
     "save_cube",
     "savgol_filter",
     "savgol_operator",

@@ -1,4 +1,4 @@
-r"""Rows of weights from real coordinates: windows, and the local polynomial fit.
+r"""Rows of weights from real coordinates: windows, local fits, band responses.
 
 One idea serves Savitzky-Golay filters and finite differences alike: fit a polynomial
 of degree `p` by least squares to the samples of a window, at their real coordinates,
@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import legendre
+from scipy.special import ndtr
 
 __all__ = [
     "Windows",
@@ -30,6 +31,8 @@ __all__ = [
     "difference_weights",
     "difference_windows",
     "local_polynomial_weights",
+    "response_weights",
+    "response_windows",
     "segments",
     "width_windows",
 ]
@@ -263,3 +266,65 @@ def _legendre_derivative(u: Floats, degree: int, deriv: int) -> Floats:
     """Differentiate the Legendre polynomials up to `degree`: (point, polynomial)."""
     coefficients = legendre.legder(np.eye(degree + 1), deriv)  # (power, polynomial)
     return legendre.legvander(u, degree - deriv) @ coefficients
+
+
+def response_windows(x: Floats, centre: Floats, reach: Floats) -> Windows:
+    """Samples whose straight lines lie within `reach` of each centre.
+
+    A centre that has no reach and is a sample needs that one only.
+    """
+    start = np.searchsorted(x, centre - reach, side="right") - 1
+    stop = np.searchsorted(x, centre + reach, side="left") + 1
+    start, stop = np.clip(start, 0, len(x) - 1), np.clip(stop, 1, len(x))
+    return Windows(start, stop - start)
+
+
+def response_weights(
+    x: Floats, windows: Windows, centre: Floats, sigma: Floats, reach: Floats
+) -> Floats:
+    r"""Weights of the samples of each window, one window after the other.
+
+    .. math:: y(c) = \int_{c-r}^{c+r} g_\sigma(t - c)\, f(t)\, dt
+
+    with the Gaussian :math:`g_\sigma` normalised on what there is of the interval, and
+    :math:`f` the straight lines between samples, integrated exactly. So constants come
+    back on any spacing, straight lines too where the interval is whole, and with
+    :math:`\sigma = 0` it is linear interpolation.
+
+    Parameters
+    ----------
+    x : array, (sample,)
+        Ascending coordinates.
+    windows : Windows, (output,)
+        As `response_windows` gives them, or empty.
+    centre, sigma, reach : array, (output,)
+
+    Returns
+    -------
+    array, (sum of the lengths,)
+    """
+    places = np.arange(windows.length.max(initial=2))
+    inside = places < windows.length[:, None]
+    last = np.maximum(windows.length, 1)[:, None] - 1
+    u = x[windows.start[:, None] + np.minimum(places, last)] - centre[:, None]
+    step = np.diff(u, axis=1)
+    width = np.where(sigma > 0, sigma, 1)[:, None]
+    z = np.clip(u, -reach[:, None], reach[:, None]) / width
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    # of the response between two samples, and of its first moment, what falls right
+    mass = np.diff(ndtr(z), axis=1)
+    moment = -width * np.diff(density, axis=1)
+    right = (moment - u[:, :-1] * mass) / np.where(step > 0, step, 1)
+    weights = np.zeros_like(u)
+    weights[:, 1:] += np.where(step > 0, right, 0)
+    weights[:, :-1] += np.where(step > 0, mass - right, 0)
+    # no width: straight to the two samples about the centre, or to the one on it
+    sharp = (sigma == 0) & (windows.length > 0)
+    weights[sharp] = 0
+    weights[sharp, 0] = 1
+    pairs = np.flatnonzero(sharp & (windows.length == 2))
+    weights[pairs, 1] = -u[pairs, 0] / step[pairs, 0]
+    weights[pairs, 0] -= weights[pairs, 1]
+    total = weights.sum(axis=1, keepdims=True)
+    normalised: Floats = (weights / np.where(total > 0, total, 1))[inside]
+    return normalised

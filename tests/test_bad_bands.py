@@ -186,6 +186,7 @@ def test_a_gap_is_a_length_or_auto():
         ValueError, match=r"max_gap='wide' is unknown.*max_gap=\"auto\""
     ):
         ck.Axis("w", [1.0, 2.0]).segments("wide")
+    assert ck.savgol_operator(ck.Axis("w", [1.0]), 1, 0, max_gap="auto").matrix.nnz == 1
     with pytest.raises(ValueError, match="max_gap=-1 is out of range"):
         ck.savgol_operator(ck.Axis("w", [1.0, 2.0, 3.0]), 3, max_gap=-1)
 

@@ -264,10 +264,11 @@ def test_patterns_are_numbered_as_numpy_unique_does(seed, places):
     assert len(first) == len(np.unique(key, axis=0))
 
 
-def test_threads_change_nothing():
+def test_threads_change_nothing(monkeypatch):
+    monkeypatch.setattr(refit, "_SAMPLES_A_BLOCK", 2**12)
     axis = ck.Axis("x", np.arange(60.0))
     operator = ck.savgol_operator(axis, 9, 2)
-    x = np.random.default_rng(0).normal(size=(40000, 60))
+    x = np.random.default_rng(0).normal(size=(4000, 60))
     x[np.random.default_rng(1).random(x.shape) < 0.01] = np.nan
     fit = kernels.LocalFit(axis.values, axis.values, 2, 0)
     one = refit.refit_array(x, operator.matrix, 1, fit, threads=1)

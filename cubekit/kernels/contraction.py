@@ -14,6 +14,7 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import itertools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,13 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 from scipy import sparse
 
-__all__ = ["contract_array", "empty_stack", "result_dtype"]
+__all__ = [
+    "Contracted",
+    "contract_array",
+    "contract_spectra",
+    "empty_stack",
+    "result_dtype",
+]
 
 Array = npt.NDArray[Any]
 Block = tuple[slice, slice]
@@ -74,6 +81,32 @@ def contract_array(
         NaN where the support of an output meets a NaN or Inf; every other output has
         the bits it would have without them.
     """
+    contracted = contract_spectra(
+        x, matrix, axis, threads=threads, shift=shift, offset=offset, out=out
+    )
+    return contracted.result
+
+
+class Contracted(NamedTuple):
+    """Result of a contraction, and where its input had NaN or Inf."""
+
+    result: Array
+    x: Array  # (before, n, after), in the order of memory
+    y: Array  # (before, m, after), a view of the result
+    tainted: npt.NDArray[np.intp]  # spectra, by their place in (before, after)
+
+
+def contract_spectra(
+    x: Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    *,
+    threads: int = 1,
+    shift: Array | None = None,
+    offset: Array | None = None,
+    out: Array | None = None,
+) -> Contracted:
+    """Contract as `contract_array`, and tell which spectra had NaN or Inf."""
     # work in the order of memory, so that no layout needs a transposed copy
     order = _memory_order(x)
     ordered = x.transpose(order)
@@ -84,17 +117,15 @@ def contract_array(
         y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
     else:
         y = out.transpose(order)
+    flat = (math.prod(before), math.prod(after))
+    x = ordered.reshape(flat[0], inputs, flat[1])
+    planes = y.reshape(flat[0], outputs, flat[1])
+    tainted = np.zeros(0, np.intp)
     if y.size:
-        flat = (int(np.prod(before)), int(np.prod(after)))
-        work = _Work(
-            ordered.reshape(flat[0], inputs, flat[1]),
-            y.reshape(flat[0], outputs, flat[1]),
-            matrix,
-            shift,
-            offset,
-        )
+        work = _Work(x, planes, matrix, shift, offset)
         work.run(threads)
-    return y.transpose(np.argsort(order))
+        tainted = np.sort(np.concatenate([tainted, *work.tainted]))
+    return Contracted(y.transpose(np.argsort(order)), x, planes, tainted)
 
 
 def empty_stack(x: Array, count: int) -> Array:
@@ -151,6 +182,7 @@ class _Work:
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
         self.matrix = matrix
+        self.tainted: list[npt.NDArray[np.intp]] = []  # spectra, (before, after)
         self.runs = _runs(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
         # outputs with a NaN weight are undefined; as zeros they harm no tile
         undefined = np.isnan(matrix.data)
@@ -200,11 +232,13 @@ class _Work:
                 else:
                     part = self._part(block)
                     inputs = self._inputs(part)
-                if self.spectra:
+                if tainted:
+                    pass  # one tainted block seldom comes alone
+                elif self.spectra:
                     # the sum finds NaN and Inf, and brings the block into the cache;
                     # einsum, since a BLAS dot product may start threads
                     tainted = not np.isfinite(np.einsum("i->", part.reshape(-1)))
-                elif not tainted:  # one tainted block seldom comes alone
+                else:
                     self._multiply(inputs, outputs)
                     tainted = self._is_tainted(outputs)
                 if tainted:
@@ -238,10 +272,12 @@ class _Work:
         spoils = []
         # (n, spectrum) and (m, spectrum)
         planes = [(part.T, y.T)] if self.spectra else zip(part, y, strict=True)
-        for source, target in planes:
+        for plane, (source, target) in enumerate(planes, block[0].start):
             hit = np.flatnonzero(~np.isfinite(np.einsum("ij->j", source)))
             if not len(hit):
                 continue
+            begin = plane if self.spectra else plane * self.x.shape[2]
+            self.tainted.append(begin + block[1].start + hit)
             few: Any = hit if 4 * len(hit) < source.shape[1] else slice(None)
             some = source[:, few]
             bad = ~np.isfinite(some)
@@ -256,28 +292,35 @@ class _Work:
         return bool(spoils)
 
     @functools.cached_property
-    def _reach(self) -> tuple[Array, Array, Array]:
-        """First input of each output, inputs to the last, outputs with gaps between."""
+    def _reach(self) -> tuple[list[tuple[Array, Array, Array]], Array]:
+        """Outputs by the length of their support, 1, 2 to 3, 4 to 7, ... inputs.
+
+        For each length: the outputs, where their support begins, and where its last 1,
+        2, 4, ... inputs do. Apart, the outputs whose support has gaps.
+        """
         indptr, indices = self.matrix.indptr, self.matrix.indices
         count = np.diff(indptr)
         used = count > 0
         first, length = np.zeros((2, len(count)), np.intp)
         first[used] = indices[indptr[:-1][used]]
         length[used] = indices[indptr[1:][used] - 1] + 1 - first[used]
-        return first, length, np.flatnonzero(length > count)
+        levels = []
+        size = 1
+        while size <= length.max(initial=0):
+            rows = np.flatnonzero((size <= length) & (length < 2 * size))
+            levels.append((rows, first[rows], first[rows] + length[rows] - size))
+            size *= 2
+        return levels, np.flatnonzero(length > count)
 
     def _spoilt(self, bad: Array) -> Array:
         """Whether the support of each output meets any that is bad, (n, spectrum)."""
-        first, length, in_pieces = self._reach
-        spoilt = np.zeros((len(first), bad.shape[1]), np.bool_)
-        size, met = 1, bad
-        while size <= length.max(initial=0):
-            # met: whether any of so many inputs from each on is bad
-            rows = np.flatnonzero((size <= length) & (length < 2 * size))
-            last = first[rows] + length[rows] - size
-            spoilt[rows] = met[first[rows]] | met[last]
-            met = met[:-size] | met[size:]
-            size *= 2
+        levels, in_pieces = self._reach
+        spoilt = np.zeros((self.matrix.shape[0], bad.shape[1]), np.bool_)
+        met = bad  # any bad one of 1, 2, 4, ... inputs from each on
+        for power, (rows, first, last) in enumerate(levels):
+            if len(rows):
+                spoilt[rows] = met[first] | met[last]
+            met = met[: -(2**power)] | met[2**power :]
         if len(in_pieces):
             spoilt[in_pieces] = self.support[in_pieces] @ bad.astype(np.float32) > 0
         return spoilt

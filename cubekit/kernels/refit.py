@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cubekit.kernels.contraction import contract_array
+from cubekit.kernels.contraction import contract_spectra
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -92,23 +91,11 @@ def refit_array(
         Spectra with no NaN or Inf have the bits that `contract_array` gives, and so has
         every window without one.
     """
-    y = contract_array(x, matrix, axis, threads=threads, out=out)
-    if x.dtype.kind != "f" or not y.size or not matrix.nnz:
-        return y
-    # both as (before, band, after), in the order of memory: y is a view
-    order = sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
-    at = order.index(axis)
-    before, after = (
-        math.prod(x.shape[k] for k in some) for some in (order[:at], order[at + 1 :])
-    )
-    work = _Refit(
-        x.transpose(order).reshape(before, -1, after),
-        y.transpose(order).reshape(before, -1, after),
-        matrix,
-        fit,
-    )
-    with np.errstate(all="ignore"):  # the sum finds NaN and Inf
-        holes = np.flatnonzero(~np.isfinite(np.einsum("ijk->ik", work.x)))
+    contracted = contract_spectra(x, matrix, axis, threads=threads, out=out)
+    holes = contracted.tainted
+    if not len(holes) or not matrix.nnz:
+        return contracted.result
+    work = _Refit(contracted.x, contracted.y, matrix, fit)
     size = max(1, _SAMPLES_A_BLOCK // max(matrix.shape))
     blocks = [holes[k : k + size] for k in range(0, len(holes), size)]
     if min(threads, len(blocks)) <= 1:
@@ -117,7 +104,7 @@ def refit_array(
     else:
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             list(pool.map(work.run, blocks))
-    return y
+    return contracted.result
 
 
 class _Refit:

@@ -19,10 +19,10 @@ from cubekit.operators.support import on_support, take_rows
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["AxisOperator", "derived_attrs", "units_of"]
+__all__ = ["VALUE_ATTRS", "AxisOperator", "derived_attrs", "units_of"]
 
 # attributes that describe the values of the input, and would lie about the output
-_VALUE_ATTRS = (
+VALUE_ATTRS = (
     "valid_range",
     "valid_min",
     "valid_max",
@@ -369,6 +369,64 @@ class AxisOperator:
         )
         return operator(variance)
 
+    def covariance(
+        self, sigma: xr.DataArray | npt.NDArray[np.floating]
+    ) -> xr.DataArray:
+        r"""Covariance of the result, for one spectrum whose errors are not independent.
+
+        Parameters
+        ----------
+        sigma : array, (input.dim, input.dim)
+            Covariance of the samples, in the order of the axis.
+
+        Returns
+        -------
+        DataArray, dims (output.dim, output.dim + "_2")
+            The second dim has the same coordinate, with the same suffix.
+
+        Raises
+        ------
+        ValueError
+            If there is not one row and one column for each sample.
+
+        Notes
+        -----
+        .. math:: \Sigma_y = A\, \Sigma_x A^T
+
+        **Missing values:** NaN where the support of either output meets one.
+        **Chunks:** one matrix, in memory. **Cost:** two sparse products.
+
+        Examples
+        --------
+        >>> import cubekit as ck
+        >>> import numpy as np
+        >>> slope = ck.derivative_operator(ck.Axis("x", [0.0, 1.0, 2.0]))
+        >>> slope.covariance(np.ones((3, 3))).values.round(12) + 0.0
+        array([[0., 0., 0.],
+               [0., 0., 0.],
+               [0., 0., 0.]])
+        """
+        given = np.asarray(sigma, np.float64)
+        n = len(self.input)
+        if given.shape != (n, n):
+            raise ValueError(
+                f"covariance of {self.name}: sigma has shape {given.shape}. Axis "
+                f"{self.input.name!r} has {n} samples. Give a matrix of shape "
+                f"({n}, {n}); for independent errors, variance() takes one spectrum."
+            )
+        half = self.matrix @ given  # stored entries only, so no NaN spreads
+        coords = self.output.to_coords()
+        second = {
+            f"{name}_2": xr.Variable(f"{self.output.dim}_2", c.values, c.attrs)
+            for name, c in coords.items()
+        }
+        return xr.DataArray(
+            (self.matrix @ half.T).T,
+            coords={**coords, **second},
+            dims=(self.output.dim, f"{self.output.dim}_2"),
+            name=f"covariance of {self.name}",
+        )
+
     def to_dataarray(self) -> xr.DataArray:
         """Return the matrix as a dense DataArray with the coordinates of both axes.
 
@@ -410,7 +468,7 @@ class AxisOperator:
 
     def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
         if not self.order:
-            return {k: v for k, v in cube.attrs.items() if k not in _VALUE_ATTRS}
+            return {k: v for k, v in cube.attrs.items() if k not in VALUE_ATTRS}
         units = derivative_units(units_of(cube), self.input.units, self.order)
         return derived_attrs(cube, units)
 
@@ -423,6 +481,6 @@ def units_of(cube: xr.DataArray) -> str | None:
 
 def derived_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
     """Attributes for another quantity made from a cube, in other units."""
-    dropped = {*_VALUE_ATTRS, "standard_name", "units"}
+    dropped = {*VALUE_ATTRS, "standard_name", "units"}
     attrs = {k: v for k, v in cube.attrs.items() if k not in dropped}
     return attrs if units is None else {**attrs, "units": units}

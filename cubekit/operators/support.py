@@ -16,29 +16,48 @@ __all__ = ["from_windows", "on_support", "take_rows"]
 
 
 def from_windows(
-    axis: Axis, windows: Windows, weights: npt.NDArray[np.float64]
+    axis: Axis,
+    windows: Windows,
+    weights: npt.NDArray[np.float64],
+    rows: npt.NDArray[np.intp] | None = None,
+    nearest: npt.NDArray[np.intp] | None = None,
 ) -> sparse.csr_array:
-    """Rows of windows over the good samples of an axis, as a matrix on the axis.
+    """Windows over the good samples of an axis, as a matrix on all its samples.
 
-    The rows of bad bands, and of samples with no window, are NaN on their own sample.
     Windows that reach over the end of the axis go on at its other end.
+
+    Parameters
+    ----------
+    axis : Axis
+        Of the inputs.
+    windows, weights
+        As the functions of `stencils` give them.
+    rows : array, (window,), optional
+        The output of each window; that of each good sample if not given.
+    nearest : array, (output,), optional
+        A sample for each output, where the rows with no window, and so those of bad
+        bands, are NaN; each its own if not given.
     """
     samples = axis.good_samples
-    row = np.repeat(np.arange(len(samples)), windows.length)
+    rows = samples if rows is None else rows
+    nearest = np.arange(len(axis)) if nearest is None else nearest
+    window = np.repeat(np.arange(len(rows)), windows.length)
     first = np.cumsum(windows.length) - windows.length
-    column = np.arange(len(row)) - first[row] + windows.start[row]
-    undefined = np.ones(len(axis), np.bool_)
-    undefined[samples[windows.length > 0]] = False
+    column = np.arange(len(window)) - first[window] + windows.start[window]
+    undefined = np.ones(len(nearest), np.bool_)
+    undefined[rows[windows.length > 0]] = False
     alone = np.flatnonzero(undefined)
     return sparse.coo_array(
         (
             np.concatenate([weights, np.full(len(alone), np.nan)]),
             (
-                np.concatenate([samples[row], alone]),
-                np.concatenate([samples[column % max(1, len(samples))], alone]),
+                np.concatenate([rows[window], alone]),
+                np.concatenate(
+                    [samples[column % max(1, len(samples))], nearest[alone]]
+                ),
             ),
         ),
-        (len(axis), len(axis)),
+        (len(nearest), len(axis)),
     ).tocsr()
 
 
