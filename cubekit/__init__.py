@@ -8,7 +8,17 @@ from cubekit.operators import (
     resample_operator,
     savgol_operator,
 )
-from cubekit.spectral import mark_bad, resample, savgol_filter
+from cubekit.spectral import (
+    band_ratio,
+    convert_axis,
+    mark_bad,
+    normalize,
+    normalized_difference,
+    remove_continuum,
+    resample,
+    savgol_filter,
+    spectral_angle,
+)
 
 __version__ = "0.1.0"
 
@@ -18,10 +28,16 @@ __all__ = [
     "AxisOperator",
     "CoordinateError",
     "CubekitError",
+    "band_ratio",
+    "convert_axis",
     "derivative_operator",
     "mark_bad",
+    "normalize",
+    "normalized_difference",
+    "remove_continuum",
     "resample",
     "resample_operator",
     "savgol_filter",
     "savgol_operator",
+    "spectral_angle",
 ]
