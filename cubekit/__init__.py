@@ -35,7 +35,17 @@ from cubekit.spatial import (
     hessian_norm,
     laplacian,
 )
-from cubekit.spectral import mark_bad, resample, savgol_filter
+from cubekit.spectral import (
+    band_ratio,
+    convert_axis,
+    mark_bad,
+    normalize,
+    normalized_difference,
+    remove_continuum,
+    resample,
+    savgol_filter,
+    spectral_angle,
+)
 
 __all__ = [
     "PCA",
@@ -52,6 +62,8 @@ __all__ = [
     "OutputExistsError",
     "SameFileError",
     "WriteVerifyError",
+    "band_ratio",
+    "convert_axis",
     "datasets",
     "derivative",
     "derivative_operator",
@@ -63,11 +75,15 @@ __all__ = [
     "hessian_norm",
     "laplacian",
     "mark_bad",
+    "normalize",
+    "normalized_difference",
     "open_cube",
     "plotting",
+    "remove_continuum",
     "resample",
     "resample_operator",
     "save_cube",
     "savgol_filter",
     "savgol_operator",
+    "spectral_angle",
 ]

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-import rasterio
 import strategies
 import xarray as xr
 from hypothesis import given
@@ -236,6 +235,8 @@ def test_the_bad_bands_of_emit_are_two_gaps(real):
 
 
 def enmap(real):
+    import rasterio  # noqa: PLC0415, for real files only
+
     with rasterio.open(real / "enmap_potsdam" / "enmap_potsdam_tile_64_0.tif") as file:
         tags = [file.tags(k) for k in file.indexes]
         values = file.read(masked=True).filled(np.nan)

@@ -274,3 +274,29 @@ def test_threads_change_nothing(monkeypatch):
     one = refit.refit_array(x, operator.matrix, 1, fit, threads=1)
     two = refit.refit_array(x, operator.matrix, 1, fit, threads=3)
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.real
+def test_the_uneven_raman_map_is_polyfit_window_by_window(real):
+    from rsciio.renishaw import file_reader  # noqa: PLC0415, for real files only
+
+    file = real / "raman_map_renishaw" / "renishaw_test_streamline.wdf"
+    signal = file_reader(str(file))[0]
+    shift = next(a["axis"] for a in signal["axes"] if not a["navigate"])
+    values = signal["data"].astype("float64")[:3, :4]
+    assert np.ptp(np.diff(shift)) > 0.2
+    cube = xr.DataArray(
+        values,
+        dims=("y", "x", "raman_shift"),
+        coords={"raman_shift": ("raman_shift", shift, {"units": "cm-1"})},
+    )
+    cube[1, 2, [0, 40, 41, 300]] = np.nan
+    operator = ck.savgol_operator(ck.Axis.from_cube(cube), 15, 3, deriv=1)
+    got = operator(cube, missing="refit").values
+    expected = [
+        [by_polyfit(operator, spectrum) for spectrum in row] for row in cube.values
+    ]
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        operator(cube.isel(y=0)), np.array(expected)[0], rtol=1e-9, atol=1e-9
+    )
