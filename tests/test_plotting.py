@@ -363,6 +363,11 @@ def test_descending_axes_are_drawn_as_ascending(cube):
     )
 
 
+def test_short_names_of_line_properties_are_known(cube):
+    (line,) = ck.plotting.spectra(cube, [(2000, 2000)], lw=3, c="0.5", ls=":")
+    assert (line.get_linewidth(), line.get_color()) == (3, "0.5")
+
+
 @pytest.mark.parametrize("place", [(1.0,), {"y": 1.0}, 5.0])
 def test_a_place_that_does_not_fit_is_refused(cube, place):
     with pytest.raises(ValueError, match=r"does not fit dims y, x.*Use at=\[\("):
@@ -486,7 +491,7 @@ def test_operator_has_its_first_output_on_top_and_units_on_its_axes(axis):
     bottom, top = ax.get_ylim()
     assert bottom > axis.values[-1] > axis.values[0] > top
     assert ax.get_xlabel() == "input wavelength (nm)"
-    assert ax.figure.axes[1].get_ylabel() == "weight (nm$^{-1}$)"
+    assert ax.child_axes[0].get_ylabel() == "weight (nm$^{-1}$)"
     flipped = ck.derivative_operator(axis.isel(slice(None, None, -1)))
     bottom, top = ck.plotting.operator(flipped).axes.get_ylim()
     assert bottom < top

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
 
-__all__ = ["COLOURS", "centres", "edges", "label_of", "new_axes", "thinned"]
+__all__ = [
+    "COLOURS",
+    "centres",
+    "colour_bar",
+    "edges",
+    "label_of",
+    "new_axes",
+    "thinned",
+]
 
 # told apart with any kind of colour vision (Okabe and Ito), darkest first
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
@@ -33,6 +42,14 @@ def new_axes(ax: Axes | None) -> Axes:
     from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, and only wanted here
 
     return plt.subplots(layout="constrained")[1]
+
+
+def colour_bar(ax: Axes, picture: Any, label: str, **how: Any) -> Colorbar:
+    """Colour bar beside an axes, as high as what is drawn there."""
+    beside = ax.inset_axes((1.03, 0, 0.045, 1))
+    bar = ax.figure.colorbar(picture, cax=beside, label=label, **how)
+    bar.ax.ticklabel_format(axis="y", scilimits=(-3, 4))
+    return bar
 
 
 def label_of(name: object, attrs: dict[str, Any]) -> str:

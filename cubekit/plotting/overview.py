@@ -120,8 +120,8 @@ def overview(
     >>> cube = ck.datasets.scene((30, 40))
     >>> smooth = ck.savgol_filter(cube, 11, 3)
     >>> slope = ck.savgol_filter(cube, 11, 3, deriv=1)
-    >>> len(ck.plotting.overview(cube, smooth, slope).axes)  # one is a colour bar
-    5
+    >>> len(ck.plotting.overview(cube, smooth, slope).axes)
+    4
     """
     if figure is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here

@@ -20,6 +20,7 @@ __all__ = ["at_places", "spectra"]
 
 Place = Mapping[str, float] | Sequence[float]
 _OWN_COLOUR = "spectrum"  # lines that took a colour of ours
+_FEW = 5  # entries of a legend that find room among the lines
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -87,6 +88,10 @@ def spectra(
     >>> lines[0].axes.get_xlabel()
     'wavelength (nm)'
     """
+    from matplotlib import cbook  # noqa: PLC0415  heavy
+    from matplotlib import lines as mlines  # noqa: PLC0415
+
+    line = cbook.normalize_kwargs(line, mlines.Line2D)
     axis = Axis.from_cube(cube, coord)
     dims = [str(d) for d in cube.dims if d != axis.dim]
     spread = None
@@ -130,7 +135,14 @@ def spectra(
     ax.ticklabel_format(axis="y", scilimits=(-3, 4))
     ax.margins(x=0.01)
     if any(labels):
-        ax.legend(edgecolor="none", framealpha=0.8, fontsize="small")
+        handles, _ = ax.get_legend_handles_labels()
+        many = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+        ax.legend(
+            edgecolor="none",
+            framealpha=0.8,
+            fontsize="small",
+            **(many if len(handles) > _FEW else {}),
+        )
     return lines
 
 
