@@ -363,6 +363,15 @@ def test_descending_axes_are_drawn_as_ascending(cube):
     )
 
 
+def test_a_legend_of_many_lines_stands_beside_them(cube):
+    ax = ck.plotting.spectra(cube, {f"{x}": (2000, x) for x in range(0, 5000, 800)})[
+        0
+    ].axes
+    ax.figure.draw_without_rendering()
+    legend, lines = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.x0 >= lines.x1
+
+
 def test_short_names_of_line_properties_are_known(cube):
     (line,) = ck.plotting.spectra(cube, [(2000, 2000)], lw=3, c="0.5", ls=":")
     assert (line.get_linewidth(), line.get_color()) == (3, "0.5")

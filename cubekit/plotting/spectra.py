@@ -136,13 +136,10 @@ def spectra(
     ax.margins(x=0.01)
     if any(labels):
         handles, _ = ax.get_legend_handles_labels()
-        many = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-        ax.legend(
-            edgecolor="none",
-            framealpha=0.8,
-            fontsize="small",
-            **(many if len(handles) > _FEW else {}),
-        )
+        legend = ax.legend(edgecolor="none", framealpha=0.8, fontsize="small")
+        if len(handles) > _FEW:
+            legend.set(loc="center left")
+            legend.set_bbox_to_anchor((1, 0.5), transform=ax.transAxes)
     return lines
 
 
