@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ import xarray as xr
 from cubekit import datasets, plotting
 from cubekit._version import __version__
 from cubekit.axis import Axis
+from cubekit.errors import CubekitError
 from cubekit.io import open_cube, save_cube
 from cubekit.spectral import savgol_filter
-from cubekit.summary import describe, size_of, summary
+from cubekit.summary import describe, printable, size_of, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,18 +49,30 @@ class _Command(click.Command):
         debug, quiet = ctx.params.pop("debug"), ctx.params.pop("quiet")
         ctx.params["say"] = _silent if quiet else click.echo
         ctx.params["progress"] = False if quiet else None
-        try:
-            return super().invoke(ctx)
-        except (ValueError, TypeError, OSError) as error:
-            if debug:
-                raise
-            words = [str(error) or type(error).__name__]
-            words += getattr(error, "__notes__", [])
-            raise click.ClickException(" ".join(" ".join(words).split())) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if quiet else "default", UserWarning)
+            warnings.showwarning = _warn
+            try:
+                return super().invoke(ctx)
+            except (CubekitError, ValueError, TypeError, OSError) as error:
+                if debug:
+                    raise
+                words = [str(error) or type(error).__name__]
+                words += getattr(error, "__notes__", [])
+                raise click.ClickException(_one_line(" ".join(words))) from None
 
 
 class _Group(click.Group):
     command_class = _Command
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    del where, more  # lines of source say nothing to who is not programming
+    click.echo(f"Warning: {_one_line(str(message))}", err=True)
 
 
 def _silent(text: str) -> None:

@@ -4,6 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 import cubekit
 
 project = "cubekit"
@@ -13,7 +16,6 @@ release = version = cubekit.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_nb",
 ]
@@ -39,9 +41,20 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
 
+# pages that have no pages below them need no list of those
+html_sidebars = {
+    page: []
+    for page in (
+        *("index", "quickstart", "concepts", "gallery", "api", "coming_from"),
+        *("develop", "changelog", "notebooks/*"),
+    )
+}
+html_math_renderer = "mathml"
+
 html_theme = "pydata_sphinx_theme"
 html_title = "cubekit"
 html_static_path = ["_static"]
+html_css_files = ["style.css"]
 html_theme_options = {
     "show_prev_next": False,
     "navigation_with_keys": False,
@@ -59,3 +72,18 @@ shutil.copytree(
     _copies,
     ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
 )
+
+
+def _inline(translator, node):
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def _display(translator, node):
+    translator.body.append(convert(node.astext(), display="block"))
+    raise nodes.SkipNode
+
+
+def setup(app):
+    # MathML needs no script, hence no network, neither here nor where it is read
+    app.add_html_math_renderer("mathml", (_inline, None), (_display, None))

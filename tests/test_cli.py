@@ -285,6 +285,27 @@ def test_a_file_of_another_kind_is_one_line(run):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+def test_a_warning_is_one_line(run, tmp_path):
+    cube = ck.datasets.scene((2, 3), gap=(950, 1010)).sel(wavelength=slice(900, 1030))
+    ck.save_cube(cube, tmp_path / "gap.nc")
+    words = ("savgol", "gap.nc", "out.nc", "--window-length", 7, "--polyorder", 5)
+    result = run(*words, "--max-gap", 20)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: savgol_filter: segments of 'wavelength'")
+    assert len(result.stderr.splitlines()) == 1
+    quiet = run(*words, "--max-gap", 20, "--overwrite", "--quiet")
+    assert quiet.output == ""
+
+
+def test_control_characters_do_not_reach_the_terminal(run, tmp_path):
+    cube = ck.datasets.scene((2, 3)).assign_attrs(long_name="a\x1b[2Jb\u202ec")
+    ck.save_cube(cube, tmp_path / "evil.nc")
+    output = run("info", "evil.nc").output + run("info", "no\x1b[2J.nc").output
+    assert r"a\x1b[2Jb\u202ec" in output
+    assert "\x1b" not in output
+    assert "\u202e" not in output
+
+
 def test_debug_shows_where_the_error_came_from(run, scene):
     result = run("savgol", scene, "out.nc", "--window-length", 10, "--debug")
     assert isinstance(result.exception, ValueError)

@@ -466,6 +466,58 @@ def test_labels_have_units_with_raised_powers(attrs, label):
     assert label_of("soil_moisture", attrs) == label
 
 
+def test_names_with_dollar_signs_are_drawn_as_they_are(cube):
+    odd = cube.rename("price").assign_attrs(long_name=r"in $ \frac$")
+    ax = ck.plotting.spectra(odd, {"$x": (2000, 2000)})[0].axes
+    ax.figure.draw_without_rendering()
+    assert ax.get_ylabel() == r"in \$ \frac\$"
+
+
+# what a canvas shows
+
+
+def pixel(picture, x, y):
+    """Colour (0 to 255) of the canvas where a point of the axes is."""
+    figure = picture.axes.figure
+    figure.canvas.draw()
+    canvas = np.asarray(figure.canvas.buffer_rgba())
+    column, row = picture.axes.transData.transform((x, y))
+    return canvas[canvas.shape[0] - 1 - int(row), int(column), :3].astype(int)
+
+
+def test_canvas_of_rgb_shows_each_pixel_in_its_place(cube):
+    holed = cube.copy()
+    holed[2, 5] = np.nan
+    picture = ck.plotting.rgb(holed)
+    colours = np.round(255 * picture.get_array()[..., :3])
+    for i, j in [(0, 0), (0, 15), (11, 0), (11, 15), (4, 9)]:
+        found = pixel(picture, cube.x.values[j], cube.y.values[i])
+        np.testing.assert_allclose(found, colours[i, j], atol=1)
+    assert np.ptp(pixel(picture, cube.x.values[5], cube.y.values[2])) == 0  # grey
+
+
+def test_canvas_of_an_operator_shows_its_weights(axis):
+    op = ck.savgol_operator(axis, 5, 2)
+    picture = ck.plotting.operator(op)
+    weights = op.matrix.toarray()
+    colour = picture.get_cmap()(picture.norm(weights), bytes=True)
+    for i, j in [(0, 0), (5, 5), (5, 3), (11, 8)]:
+        found = pixel(picture, axis.values[j], axis.values[i])
+        np.testing.assert_allclose(found, colour[i, j, :3], atol=1)
+    outside = pixel(picture, axis.values[11], axis.values[0])
+    np.testing.assert_allclose(outside, 0.85 * 255, atol=1)
+
+
+def test_canvas_of_spectra_shows_line_shade_and_gap(cube):
+    part = cube.where(False, 0.5).assign_coords(good_band=cube.good_band)
+    part = part.isel(wavelength=abs(cube.wavelength.values - 700) > 40)
+    (line,) = ck.plotting.spectra(part, [(2000, 2000)], lw=5, color="#0072B2")
+    line.axes.set_ylim(0, 1)
+    np.testing.assert_allclose(pixel(line, 900, 0.5), (0, 0x72, 0xB2), atol=1)
+    np.testing.assert_allclose(pixel(line, 700, 0.5), 255)
+    np.testing.assert_allclose(pixel(line, 1870, 0.5), 0.88 * 255, atol=1)
+
+
 def test_drawing_changes_no_input(cube):
     before = cube.copy(deep=True)
     ck.plotting.overview(*smoothed(cube))

@@ -57,13 +57,13 @@ def label_of(name: object, attrs: dict[str, Any]) -> str:
     text = str(attrs.get("long_name") or name or "value").replace("_", " ")
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 1]}…"
+    text = text.replace("$", r"\$")  # else it would start a formula
     units = attrs.get("units")
     return text if units in _WITHOUT else f"{text} ({_raised(str(units))})"
 
 
 def _raised(units: str) -> str:
-    # a dollar sign would start a formula
-    units = units.strip().replace("$", "")
+    units = units.strip().replace("$", "")  # some files write $nm$
     return re.sub(r"(?<=[A-Za-zµμ)])\^?(-?\d+)", r"$^{\1}$", units)
 
 
