@@ -8,7 +8,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cubekit as ck
@@ -109,6 +109,7 @@ def test_another_seed_gives_another_valley_and_other_noise(cube):
     )
 
 
+@settings(max_examples=15)
 @given(y=st.integers(1, 6), x=st.integers(1, 7), wavelength=st.integers(40, 285))
 def test_any_chunks_give_the_same_bits(small, y, x, wavelength):
     chunks = {"y": y, "x": x, "wavelength": wavelength}

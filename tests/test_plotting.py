@@ -138,6 +138,13 @@ def test_without_coordinates_lines_are_counted_from_the_top(cube):
     assert ax.get_ylabel() == "y (sample)"
 
 
+def test_axes_of_names_are_drawn_in_the_order_of_the_samples(cube):
+    band = cube[:3, :, 60].assign_coords(y=["a", "b", "c"])
+    ax = ck.plotting.image(band).axes
+    assert ax.get_ylabel() == "y (sample)"
+    assert ax.get_ylim() == pytest.approx((2.5, -0.5))
+
+
 def test_uneven_pixels_are_drawn_where_they_are(cube):
     x = np.array([0.0, 1, 2, 4, 8, 16, *range(20, 30)])
     uneven = cube.assign_coords(x=("x", x, {"units": "m"}))
