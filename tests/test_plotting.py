@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib import pyplot as plt
-from matplotlib.collections import FillBetweenPolyCollection, QuadMesh
+from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -330,9 +330,7 @@ def test_mean_and_spread_of_all_spectra(cube):
     (line,) = ck.plotting.spectra(cube)
     expected = cube.astype(float).mean(("y", "x")).where(cube.good_band)
     np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-6)
-    (band,) = [
-        c for c in line.axes.collections if isinstance(c, FillBetweenPolyCollection)
-    ]
+    (band,) = [c for c in line.axes.collections if isinstance(c, PolyCollection)]
     low = np.nanmin(cube.quantile(0.1, ("y", "x")).where(cube.good_band))
     points = np.concatenate([p.vertices for p in band.get_paths()])
     assert points[:, 1].min() == pytest.approx(low)
@@ -447,6 +445,33 @@ def test_overview_marks_places_in_the_colours_of_their_lines(cube):
 def test_overview_outside_the_visible_is_grey(cube):
     figure = ck.plotting.overview(*smoothed(cube.sel(wavelength=slice(1000, 1300))))
     assert figure.axes[0].images[0].get_cmap().name in {"gray", "grey"}
+
+
+def test_overview_of_spectra_in_a_row_draws_the_bands_across(cube):
+    figure = ck.plotting.overview(*smoothed(cube[3]))
+    for ax in figure.axes[0], figure.axes[2]:
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("wavelength (nm)", "easting (m)")
+
+
+def test_overview_of_a_single_spectrum(cube):
+    figure = ck.plotting.overview(*smoothed(cube[3, 4]))
+    labels = [line.get_label() for line in figure.axes[1].lines]
+    assert labels == ["measured", "A"]
+
+
+def test_overview_of_many_dims_draws_the_first_of_them(cube):
+    times = xr.concat([cube, 2 * cube], "time").transpose("wavelength", ...)
+    figure = ck.plotting.overview(*smoothed(times), band=720)
+    alone = ck.plotting.overview(*smoothed(cube), band=720)
+    for many, one in zip(figure.axes[0].images, alone.axes[0].images, strict=True):
+        np.testing.assert_allclose(many.get_array(), one.get_array(), atol=1e-6)
+
+
+def test_overview_of_nothing_but_missing_values_is_hatched(cube):
+    missing = (cube * np.nan).drop_vars("good_band")
+    figure = ck.plotting.overview(*smoothed(missing))
+    assert figure.axes[0].patch.get_hatch()
+    assert not figure.axes[1].lines
 
 
 def test_overview_draws_on_the_figure_given(cube):

@@ -162,9 +162,10 @@ def at_places(cube: xr.DataArray, at: Any, dim: str) -> xr.DataArray:
                 f"[({', '.join(_middle(cube, d) for d in dims)})]."
             )
         rows.append([known[d] for d in dims])
+    columns = np.reshape(np.array(rows, np.float64), (len(places), len(dims))).T
     index = {
-        dim: xr.DataArray(_positions(cube, dim, np.array(values)), dims="place")
-        for dim, values in zip(dims, zip(*rows, strict=True), strict=True)
+        dim: xr.DataArray(_positions(cube, dim, values), dims="place")
+        for dim, values in zip(dims, columns, strict=True)
     }
     return cube.isel(index).transpose("place", dim)
 
