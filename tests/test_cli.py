@@ -263,6 +263,21 @@ def test_a_file_with_several_cubes_says_how_to_choose(run, scene):
     assert "On the command line: --variable NAME." in result.stderr
 
 
+def test_demo_along_a_coordinate_that_is_not_spectral(run, tmp_path):
+    cube = ck.datasets.scene((4, 5)).isel(wavelength=slice(40))
+    odd = xr.DataArray(
+        cube.values,
+        {"depth": ("depth", cube.wavelength.values, {"units": "m"})},
+        ("y", "x", "depth"),
+        "salt",
+    )
+    ck.save_cube(odd, tmp_path / "odd.nc")
+    refused = run("demo", "--input", "odd.nc")
+    assert refused.exit_code == 1
+    assert "On the command line: --coord NAME." in refused.stderr
+    assert run("demo", "--input", "odd.nc", "--coord", "depth").exit_code == 0
+
+
 def test_help_of_savgol_shows_examples_on_lines_of_their_own(run):
     lines = [line.strip() for line in run("savgol", "--help").output.splitlines()]
     assert "cubekit savgol scene.hdr slope.nc --window-width 60 --deriv 1" in lines

@@ -244,6 +244,16 @@ def test_gap_leaves_out_bands_and_changes_no_other():
     assert truth.sizes["wavelength"] == with_gap.sizes["wavelength"]
 
 
+@pytest.mark.parametrize("seed", [np.uint8(7), np.int64(7), 2**70 + 1])
+def test_any_integer_is_a_seed(seed):
+    one = ck.datasets.scene((2, 3), seed=seed, noise=0)
+    truth = ck.datasets.scene_truth((2, 3), seed=seed)
+    mixed = truth.illumination * (truth.abundance * truth.spectrum).sum("material")
+    np.testing.assert_allclose(one, mixed.transpose(*one.dims), atol=3e-7)
+    if seed == 7:
+        np.testing.assert_array_equal(one, ck.datasets.scene((2, 3), seed=7, noise=0))
+
+
 def test_global_random_state_is_left_alone():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     ck.datasets.scene((2, 2))
