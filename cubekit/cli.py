@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ import xarray as xr
 from cubekit import datasets, plotting
 from cubekit._version import __version__
 from cubekit.axis import Axis
+from cubekit.errors import CubekitError
 from cubekit.io import open_cube, save_cube
 from cubekit.spectral import savgol_filter
-from cubekit.summary import describe, size_of, summary
+from cubekit.summary import describe, printable, size_of, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,31 +49,37 @@ class _Command(click.Command):
         debug, quiet = ctx.params.pop("debug"), ctx.params.pop("quiet")
         ctx.params["say"] = _silent if quiet else click.echo
         ctx.params["progress"] = False if quiet else None
-        try:
-            return super().invoke(ctx)
-        except (ValueError, TypeError, OSError) as error:
-            if debug:
-                raise
-            words = [str(error) or type(error).__name__]
-            words += getattr(error, "__notes__", [])
-            raise click.ClickException(" ".join(" ".join(words).split())) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if quiet else "default", UserWarning)
+            warnings.showwarning = _warn
+            try:
+                return super().invoke(ctx)
+            except (CubekitError, ValueError, TypeError, OSError) as error:
+                if debug:
+                    raise
+                words = [str(error) or type(error).__name__]
+                words += getattr(error, "__notes__", [])
+                for option in ("variable", "coord"):
+                    if f"{option}=" in words[0] and option in ctx.params:
+                        words.append(f"On the command line: --{option} NAME.")
+                raise click.ClickException(_one_line(" ".join(words))) from None
 
 
 class _Group(click.Group):
     command_class = _Command
 
 
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    del where, more  # lines of source say nothing to who is not programming
+    click.echo(f"Warning: {_one_line(str(message))}", err=True)
+
+
 def _silent(text: str) -> None:
     del text
-
-
-def _open(path: Path, variable: str | None) -> xr.DataArray:
-    try:
-        return open_cube(path, variable=variable)
-    except ValueError as error:
-        if "variable=" in str(error):
-            error.add_note("On the command line: --variable NAME.")
-        raise
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -142,10 +150,12 @@ _MAX_GAP = click.option(
     help="Degree of the polynomial.",
 )
 @_MAX_GAP
+@_COORD
 def demo(
     *,
     path: Path | None,
     variable: str | None,
+    coord: str | None,
     folder: Path,
     window_length: int,
     polyorder: int,
@@ -163,10 +173,10 @@ def demo(
         cube = datasets.scene(chunks={"y": 40})
         say("cube        synthetic scene: nothing in it was measured")
     else:
-        cube = _open(path, variable)
+        cube = open_cube(path, variable=variable)
         say(f"cube        {path}")
     say(_indented(describe(cube)))
-    axis = Axis.from_cube(cube)
+    axis = Axis.from_cube(cube, coord)
     steps = {
         name: savgol_filter(
             cube,
@@ -199,19 +209,19 @@ def demo(
     file = folder / "demo.nc"
     save_cube(result, file, overwrite=True, progress=progress)
     # drawn from the file: nothing is computed twice, and what is seen is what is kept
-    picture = _picture(cube, file, folder / "demo.png")
+    picture = _picture(cube, axis.name, file, folder / "demo.png")
     say(f"wrote       {file} ({size_of(file.stat().st_size)})")
     say(f"wrote       {picture} ({size_of(picture.stat().st_size)})")
     say(f"next        cubekit info {file} --variable slope")
 
 
-def _picture(cube: xr.DataArray, file: Path, picture: Path) -> Path:
+def _picture(cube: xr.DataArray, coord: str, file: Path, picture: Path) -> Path:
     from matplotlib.figure import Figure  # noqa: PLC0415  heavy, for the demo alone
 
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     smooth, slope = (open_cube(file, variable=name) for name in ("smooth", "slope"))
     slope = slope.assign_attrs(long_name=cube.attrs.get("long_name", cube.name))
-    plotting.overview(cube, smooth, slope, figure=figure)
+    plotting.overview(cube, smooth, slope, coord=coord, figure=figure)
     figure.savefig(picture, dpi=120)
     return picture
 
@@ -237,7 +247,7 @@ def info(
     Only the coordinates are read.
     """
     del say, progress  # its words are its result: --quiet does not silence them
-    cube = _open(file, variable)
+    cube = open_cube(file, variable=variable)
     if as_json:
         facts = {"file": str(file), "bytes_on_disk": file.stat().st_size}
         click.echo(json.dumps({**facts, **summary(cube)}, indent=2, allow_nan=False))
@@ -294,7 +304,7 @@ def savgol(
       cubekit savgol scene.nc smooth.nc --window-length 11 --polyorder 3
       cubekit savgol scene.hdr slope.nc --window-width 60 --deriv 1
     """  # noqa: D301  click reads the escape
-    cube = _open(source, variable)
+    cube = open_cube(source, variable=variable)
     result = savgol_filter(cube, **filter_options)
     save_cube(result, target, overwrite=overwrite, progress=progress)
     say(f"wrote {target} ({size_of(target.stat().st_size)})")

@@ -13,7 +13,7 @@ from cubekit.errors import CoordinateError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["describe", "size_of", "summary"]
+__all__ = ["describe", "printable", "size_of", "summary"]
 
 
 def summary(cube: xr.DataArray) -> dict[str, Any]:
@@ -77,7 +77,19 @@ def describe(cube: xr.DataArray) -> str:
         lines.append("  in memory")
     if facts["other_coords"]:
         lines.append(f"  also has {', '.join(facts['other_coords'])}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
+
+
+def printable(text: str) -> str:
+    r"""Text whose control characters a terminal does not obey.
+
+    >>> from cubekit.summary import printable
+    >>> printable("radiance\x1b[2J")
+    'radiance\\x1b[2J'
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def size_of(nbytes: float) -> str:

@@ -59,6 +59,7 @@ def test_an_unknown_command_is_a_usage_error(run):
 def test_demo_writes_a_file_and_a_picture_and_says_where(run, tmp_path):
     result = run("demo")
     assert result.exit_code == 0, result.output
+    assert "nothing in it was measured" in result.stdout
     assert "wrote       cubekit-demo/demo.nc" in result.stdout
     assert "wrote       cubekit-demo/demo.png" in result.stdout
     found = sorted(p.name for p in (tmp_path / "cubekit-demo").iterdir())
@@ -90,10 +91,6 @@ def test_demo_can_be_run_again(run, scene):
     smooth = ck.open_cube("cubekit-demo/demo.nc", variable="smooth")
     expected = ck.savgol_filter(ck.datasets.scene((6, 5)), 21, 3)
     np.testing.assert_allclose(smooth, expected, rtol=1e-5)
-
-
-def test_demo_says_that_its_scene_is_not_measured(run):
-    assert "nothing in it was measured" in run("demo").stdout
 
 
 def test_demo_refuses_to_replace_its_own_input(run, scene):
@@ -266,6 +263,21 @@ def test_a_file_with_several_cubes_says_how_to_choose(run, scene):
     assert "On the command line: --variable NAME." in result.stderr
 
 
+def test_demo_along_a_coordinate_that_is_not_spectral(run, tmp_path):
+    cube = ck.datasets.scene((4, 5)).isel(wavelength=slice(40))
+    odd = xr.DataArray(
+        cube.values,
+        {"depth": ("depth", cube.wavelength.values, {"units": "m"})},
+        ("y", "x", "depth"),
+        "salt",
+    )
+    ck.save_cube(odd, tmp_path / "odd.nc")
+    refused = run("demo", "--input", "odd.nc")
+    assert refused.exit_code == 1
+    assert "On the command line: --coord NAME." in refused.stderr
+    assert run("demo", "--input", "odd.nc", "--coord", "depth").exit_code == 0
+
+
 def test_help_of_savgol_shows_examples_on_lines_of_their_own(run):
     lines = [line.strip() for line in run("savgol", "--help").output.splitlines()]
     assert "cubekit savgol scene.hdr slope.nc --window-width 60 --deriv 1" in lines
@@ -283,6 +295,27 @@ def test_a_file_of_another_kind_is_one_line(run):
     result = run("info", "text.nc")
     assert result.exit_code == 1
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_warning_is_one_line(run, tmp_path):
+    cube = ck.datasets.scene((2, 3), gap=(950, 1010)).sel(wavelength=slice(900, 1030))
+    ck.save_cube(cube, tmp_path / "gap.nc")
+    words = ("savgol", "gap.nc", "out.nc", "--window-length", 7, "--polyorder", 5)
+    result = run(*words, "--max-gap", 20)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: savgol_filter: segments of 'wavelength'")
+    assert len(result.stderr.splitlines()) == 1
+    quiet = run(*words, "--max-gap", 20, "--overwrite", "--quiet")
+    assert quiet.output == ""
+
+
+def test_control_characters_do_not_reach_the_terminal(run, tmp_path):
+    cube = ck.datasets.scene((2, 3)).assign_attrs(long_name="a\x1b[2Jb\u202ec")
+    ck.save_cube(cube, tmp_path / "evil.nc")
+    output = run("info", "evil.nc").output + run("info", "no\x1b[2J.nc").output
+    assert r"a\x1b[2Jb\u202ec" in output
+    assert "\x1b" not in output
+    assert "\u202e" not in output
 
 
 def test_debug_shows_where_the_error_came_from(run, scene):

@@ -8,7 +8,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cubekit as ck
@@ -109,6 +109,7 @@ def test_another_seed_gives_another_valley_and_other_noise(cube):
     )
 
 
+@settings(max_examples=15)
 @given(y=st.integers(1, 6), x=st.integers(1, 7), wavelength=st.integers(40, 285))
 def test_any_chunks_give_the_same_bits(small, y, x, wavelength):
     chunks = {"y": y, "x": x, "wavelength": wavelength}
@@ -241,6 +242,16 @@ def test_gap_leaves_out_bands_and_changes_no_other():
     np.testing.assert_array_equal(with_gap.values, whole.values)
     truth = ck.datasets.scene_truth((4, 5), gap=(950, 1010))
     assert truth.sizes["wavelength"] == with_gap.sizes["wavelength"]
+
+
+@pytest.mark.parametrize("seed", [np.uint8(7), np.int64(7), 2**70 + 1])
+def test_any_integer_is_a_seed(seed):
+    one = ck.datasets.scene((2, 3), seed=seed, noise=0)
+    truth = ck.datasets.scene_truth((2, 3), seed=seed)
+    mixed = truth.illumination * (truth.abundance * truth.spectrum).sum("material")
+    np.testing.assert_allclose(one, mixed.transpose(*one.dims), atol=3e-7)
+    if seed == 7:
+        np.testing.assert_array_equal(one, ck.datasets.scene((2, 3), seed=7, noise=0))
 
 
 def test_global_random_state_is_left_alone():

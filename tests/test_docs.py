@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 from matplotlib import pyplot as plt
+
+import cubekit as ck
 
 mpl.use("Agg")
 
@@ -54,3 +59,41 @@ def test_files_that_the_readme_refers_to_are_there():
 
 def test_readme_picture_is_small():
     assert 10_000 < (ROOT / "docs/_static/readme.png").stat().st_size < 200_000
+
+
+def test_every_public_name_is_in_the_api_page_once():
+    api = (ROOT / "docs/api.md").read_text("utf-8")
+    named = re.findall(r"^\.\. auto\w+:: cubekit\.(\w+)$", api, flags=re.M)
+    assert sorted(named) == sorted(ck.__all__)
+
+
+def test_documents_name_only_pages_that_are_there():
+    for page in (ROOT / "docs").rglob("*.md"):
+        for link in re.findall(
+            r"\]\(([^)#:]+\.(?:md|ipynb))\)", page.read_text("utf-8")
+        ):
+            # notebooks are copied there for the build
+            target = (page.parent / link).resolve()
+            copied = ROOT / "notebooks" / target.name
+            assert target.exists() or copied.exists(), (page, link)
+
+
+@pytest.mark.slow
+def test_documents_build_without_a_warning(tmp_path):
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    places = ("-d", tmp_path / "trees", ROOT / "docs", tmp_path / "html")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", *places],
+        env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {p.name for p in (tmp_path / "html").rglob("*.html")}
+    assert {
+        "concepts.html",
+        "quickstart.html",
+        "api.html",
+        "01_first_look.html",
+    } <= pages

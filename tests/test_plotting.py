@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib import pyplot as plt
-from matplotlib.collections import FillBetweenPolyCollection, QuadMesh
+from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -136,6 +136,13 @@ def test_without_coordinates_lines_are_counted_from_the_top(cube):
     ax = ck.plotting.rgb(cube.drop_vars(["y", "x"])).axes
     assert ax.get_ylim() == pytest.approx((11.5, -0.5))
     assert ax.get_ylabel() == "y (sample)"
+
+
+def test_axes_of_names_are_drawn_in_the_order_of_the_samples(cube):
+    band = cube[:3, :, 60].assign_coords(y=["a", "b", "c"])
+    ax = ck.plotting.image(band).axes
+    assert ax.get_ylabel() == "y (sample)"
+    assert ax.get_ylim() == pytest.approx((2.5, -0.5))
 
 
 def test_uneven_pixels_are_drawn_where_they_are(cube):
@@ -323,9 +330,7 @@ def test_mean_and_spread_of_all_spectra(cube):
     (line,) = ck.plotting.spectra(cube)
     expected = cube.astype(float).mean(("y", "x")).where(cube.good_band)
     np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-6)
-    (band,) = [
-        c for c in line.axes.collections if isinstance(c, FillBetweenPolyCollection)
-    ]
+    (band,) = [c for c in line.axes.collections if isinstance(c, PolyCollection)]
     low = np.nanmin(cube.quantile(0.1, ("y", "x")).where(cube.good_band))
     points = np.concatenate([p.vertices for p in band.get_paths()])
     assert points[:, 1].min() == pytest.approx(low)
@@ -361,6 +366,20 @@ def test_descending_axes_are_drawn_as_ascending(cube):
     assert [round(p.get_x(), 6) for p in up.axes.patches] == sorted(
         round(p.get_x(), 6) for p in down.axes.patches
     )
+
+
+def test_a_legend_of_many_lines_stands_beside_them(cube):
+    ax = ck.plotting.spectra(cube, {f"{x}": (2000, x) for x in range(0, 5000, 800)})[
+        0
+    ].axes
+    ax.figure.draw_without_rendering()
+    legend, lines = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.x0 >= lines.x1
+
+
+def test_short_names_of_line_properties_are_known(cube):
+    (line,) = ck.plotting.spectra(cube, [(2000, 2000)], lw=3, c="0.5", ls=":")
+    assert (line.get_linewidth(), line.get_color()) == (3, "0.5")
 
 
 @pytest.mark.parametrize("place", [(1.0,), {"y": 1.0}, 5.0])
@@ -428,6 +447,33 @@ def test_overview_outside_the_visible_is_grey(cube):
     assert figure.axes[0].images[0].get_cmap().name in {"gray", "grey"}
 
 
+def test_overview_of_spectra_in_a_row_draws_the_bands_across(cube):
+    figure = ck.plotting.overview(*smoothed(cube[3]))
+    for ax in figure.axes[0], figure.axes[2]:
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("wavelength (nm)", "easting (m)")
+
+
+def test_overview_of_a_single_spectrum(cube):
+    figure = ck.plotting.overview(*smoothed(cube[3, 4]))
+    labels = [line.get_label() for line in figure.axes[1].lines]
+    assert labels == ["measured", "A"]
+
+
+def test_overview_of_many_dims_draws_the_first_of_them(cube):
+    times = xr.concat([cube, 2 * cube], "time").transpose("wavelength", ...)
+    figure = ck.plotting.overview(*smoothed(times), band=720)
+    alone = ck.plotting.overview(*smoothed(cube), band=720)
+    for many, one in zip(figure.axes[0].images, alone.axes[0].images, strict=True):
+        np.testing.assert_allclose(many.get_array(), one.get_array(), atol=1e-6)
+
+
+def test_overview_of_nothing_but_missing_values_is_hatched(cube):
+    missing = (cube * np.nan).drop_vars("good_band")
+    figure = ck.plotting.overview(*smoothed(missing))
+    assert figure.axes[0].patch.get_hatch()
+    assert not figure.axes[1].lines
+
+
 def test_overview_draws_on_the_figure_given(cube):
     figure = Figure()
     assert ck.plotting.overview(*smoothed(cube), figure=figure) is figure
@@ -450,6 +496,58 @@ def test_overview_draws_on_the_figure_given(cube):
 )
 def test_labels_have_units_with_raised_powers(attrs, label):
     assert label_of("soil_moisture", attrs) == label
+
+
+def test_names_with_dollar_signs_are_drawn_as_they_are(cube):
+    odd = cube.rename("price").assign_attrs(long_name=r"in $ \frac$")
+    ax = ck.plotting.spectra(odd, {"$x": (2000, 2000)})[0].axes
+    ax.figure.draw_without_rendering()
+    assert ax.get_ylabel() == r"in \$ \frac\$"
+
+
+# what a canvas shows
+
+
+def pixel(picture, x, y):
+    """Colour (0 to 255) of the canvas where a point of the axes is."""
+    figure = picture.axes.figure
+    figure.canvas.draw()
+    canvas = np.asarray(figure.canvas.buffer_rgba())
+    column, row = picture.axes.transData.transform((x, y))
+    return canvas[canvas.shape[0] - 1 - int(row), int(column), :3].astype(int)
+
+
+def test_canvas_of_rgb_shows_each_pixel_in_its_place(cube):
+    holed = cube.copy()
+    holed[2, 5] = np.nan
+    picture = ck.plotting.rgb(holed)
+    colours = np.round(255 * picture.get_array()[..., :3])
+    for i, j in [(0, 0), (0, 15), (11, 0), (11, 15), (4, 9)]:
+        found = pixel(picture, cube.x.values[j], cube.y.values[i])
+        np.testing.assert_allclose(found, colours[i, j], atol=1)
+    assert np.ptp(pixel(picture, cube.x.values[5], cube.y.values[2])) == 0  # grey
+
+
+def test_canvas_of_an_operator_shows_its_weights(axis):
+    op = ck.savgol_operator(axis, 5, 2)
+    picture = ck.plotting.operator(op)
+    weights = op.matrix.toarray()
+    colour = picture.get_cmap()(picture.norm(weights), bytes=True)
+    for i, j in [(0, 0), (5, 5), (5, 3), (11, 8)]:
+        found = pixel(picture, axis.values[j], axis.values[i])
+        np.testing.assert_allclose(found, colour[i, j, :3], atol=1)
+    outside = pixel(picture, axis.values[11], axis.values[0])
+    np.testing.assert_allclose(outside, 0.85 * 255, atol=1)
+
+
+def test_canvas_of_spectra_shows_line_shade_and_gap(cube):
+    part = cube.where(False, 0.5).assign_coords(good_band=cube.good_band)
+    part = part.isel(wavelength=abs(cube.wavelength.values - 700) > 40)
+    (line,) = ck.plotting.spectra(part, [(2000, 2000)], lw=5, color="#0072B2")
+    line.axes.set_ylim(0, 1)
+    np.testing.assert_allclose(pixel(line, 900, 0.5), (0, 0x72, 0xB2), atol=1)
+    np.testing.assert_allclose(pixel(line, 700, 0.5), 255)
+    np.testing.assert_allclose(pixel(line, 1870, 0.5), 0.88 * 255, atol=1)
 
 
 def test_drawing_changes_no_input(cube):
@@ -486,7 +584,7 @@ def test_operator_has_its_first_output_on_top_and_units_on_its_axes(axis):
     bottom, top = ax.get_ylim()
     assert bottom > axis.values[-1] > axis.values[0] > top
     assert ax.get_xlabel() == "input wavelength (nm)"
-    assert ax.figure.axes[1].get_ylabel() == "weight (nm$^{-1}$)"
+    assert ax.child_axes[0].get_ylabel() == "weight (nm$^{-1}$)"
     flipped = ck.derivative_operator(axis.isel(slice(None, None, -1)))
     bottom, top = ck.plotting.operator(flipped).axes.get_ylim()
     assert bottom < top

@@ -30,7 +30,7 @@ def normal(seed: int, stream: int, *places: npt.ArrayLike) -> npt.NDArray[np.flo
 
 def _words(seed: int, stream: int, *places: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     """64 random bits for each set of places: rounds of the splitmix64 finaliser."""
-    word = _mixed(np.atleast_1d(np.uint64(seed)))
+    word = _mixed(np.array([int(seed) % 2**64], np.uint64))
     for place in (stream, *places):
         whole = np.atleast_1d(place).astype(np.int64).view(np.uint64)
         word = _mixed(word + _GOLDEN * (whole + np.uint64(1)))

@@ -154,6 +154,7 @@ def scene_truth(
     ny, nx = _checked_shape(shape)
     require_integer("scene", "seed", seed, 0)
     bands = _bands(gap)
+    seed = int(seed)
     coords = _coordinates(ny, nx, bands)
     wavelength = coords["wavelength"].values
     y, x = coords["y"].values, coords["x"].values

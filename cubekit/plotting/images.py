@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.axis import Axis
-from cubekit.plotting.labels import centres, edges, label_of, new_axes, thinned
+from cubekit.plotting.labels import (
+    centres,
+    colour_bar,
+    edges,
+    label_of,
+    new_axes,
+    thinned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,8 +206,7 @@ def image(
     )
     if colorbar:
         text = label_of(cube.name, cube.attrs) if label is None else label
-        bar = ax.figure.colorbar(picture, ax=ax, label=text, extend="both")
-        bar.ax.ticklabel_format(axis="y", scilimits=(-3, 4))
+        colour_bar(ax, picture, text, extend="both")
     ax.set_title(title, fontsize="medium")
     _hatch(ax, missing)
     return picture

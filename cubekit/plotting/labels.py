@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
 
-__all__ = ["COLOURS", "centres", "edges", "label_of", "new_axes", "thinned"]
+__all__ = [
+    "COLOURS",
+    "centres",
+    "colour_bar",
+    "edges",
+    "label_of",
+    "new_axes",
+    "thinned",
+]
 
 # told apart with any kind of colour vision (Okabe and Ito), darkest first
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
@@ -35,18 +44,26 @@ def new_axes(ax: Axes | None) -> Axes:
     return plt.subplots(layout="constrained")[1]
 
 
+def colour_bar(ax: Axes, picture: Any, label: str, **how: Any) -> Colorbar:
+    """Colour bar beside an axes, as high as what is drawn there."""
+    beside = ax.inset_axes((1.03, 0, 0.045, 1))
+    bar = ax.figure.colorbar(picture, cax=beside, label=label, **how)
+    bar.ax.ticklabel_format(axis="y", scilimits=(-3, 4))
+    return bar
+
+
 def label_of(name: object, attrs: dict[str, Any]) -> str:
     """Long name with units, powers raised: ``radiance (W m⁻² nm⁻¹)``."""
     text = str(attrs.get("long_name") or name or "value").replace("_", " ")
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 1]}…"
+    text = text.replace("$", r"\$")  # else it would start a formula
     units = attrs.get("units")
     return text if units in _WITHOUT else f"{text} ({_raised(str(units))})"
 
 
 def _raised(units: str) -> str:
-    # a dollar sign would start a formula
-    units = units.strip().replace("$", "")
+    units = units.strip().replace("$", "")  # some files write $nm$
     return re.sub(r"(?<=[A-Za-zµμ)])\^?(-?\d+)", r"$^{\1}$", units)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cubekit.plotting.labels import edges, label_of, new_axes
+from cubekit.plotting.labels import colour_bar, edges, label_of, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,7 @@ def operator(
         order = operator.order
         unit = operator.input.units
         units = f"{unit}-{order}" if order and unit else None
-        ax.figure.colorbar(picture, ax=ax, label=label_of("weight", {"units": units}))
+        colour_bar(ax, picture, label_of("weight", {"units": units}))
     return picture
 
 

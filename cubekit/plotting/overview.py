@@ -95,8 +95,10 @@ def overview(
 
     Parameters
     ----------
-    cube, smooth, slope : DataArray, dims (y, x, band) in any order
-        The cube, the smoothed cube and its derivative along the bands.
+    cube, smooth, slope : DataArray, dims (..., y, x, band) in any order
+        The cube, the smoothed cube and its derivative along the bands. Of dims before
+        the last two that are not the bands, the first sample is drawn; with fewer, the
+        bands are drawn across.
     band : float, optional
         Where to draw the slope as an image, in units of the coordinate; if not given,
         where it varies most between the places shown.
@@ -120,8 +122,8 @@ def overview(
     >>> cube = ck.datasets.scene((30, 40))
     >>> smooth = ck.savgol_filter(cube, 11, 3)
     >>> slope = ck.savgol_filter(cube, 11, 3, deriv=1)
-    >>> len(ck.plotting.overview(cube, smooth, slope).axes)  # one is a colour bar
-    5
+    >>> len(ck.plotting.overview(cube, smooth, slope).axes)
+    4
     """
     if figure is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
@@ -129,14 +131,18 @@ def overview(
         figure = plt.figure(figsize=(11, 7.5), layout="constrained")
     (top_left, top_right), (low_left, low_right) = figure.subplots(2, 2)
     axis = Axis.from_cube(cube, coord)
+    cube, smooth, slope = (_drawable(c, axis.dim) for c in (cube, smooth, slope))
+    middle = float(axis.values[len(axis) // 2])
     places = distinct_places(cube, 3, coord=axis.name)
     at = dict(zip("ABC", places, strict=False))
-    try:
-        rgb(cube, coord=axis.name, ax=top_left)
-    except ValueError:  # not in the visible: the middle band in grey
-        middle = float(axis.values[len(axis) // 2])
-        image(cube, middle, coord=axis.name, cmap="gray", ax=top_left)
-    _mark(top_left, cube, axis.dim, at)
+    if cube.ndim == 2:
+        image(cube.transpose(..., axis.dim), ax=top_left)
+    else:
+        try:
+            rgb(cube, coord=axis.name, ax=top_left)
+        except ValueError:  # not in the visible: the middle band in grey
+            image(cube, middle, coord=axis.name, cmap="gray", ax=top_left)
+        _mark(top_left, cube, axis.dim, at)
 
     dots: dict[str, Any] = {
         "color": "0.45",
@@ -159,9 +165,14 @@ def overview(
     lines = spectra(smoothly, few, coord=axis.name, ylabel=what, ax=low_right)
     low_right.set_title("slope of the spectra", fontsize="medium")
     _look_at(low_right, lines)
-    for spectrum in (top_right, low_right):
+    for spectrum in (top_right, low_right) if at else ():
         spectrum.legend(edgecolor="none", framealpha=0.8, fontsize="small", ncols=2)
 
+    if cube.ndim == 2:
+        image(slope.transpose(..., axis.dim), label=what, ax=low_left)
+        return figure
+    if band is None and not at:
+        band = middle
     if band is None:
         varied = smoothly.std("place", skipna=False).values
         varied = np.where(np.isfinite(varied), varied, -1)  # bad bands are NaN
@@ -169,6 +180,14 @@ def overview(
     image(slope, band, coord=axis.name, label=what, ax=low_left)
     low_right.axvline(band, color="0.3", linewidth=0.8, linestyle=":", zorder=0.5)
     return figure
+
+
+def _drawable(cube: xr.DataArray, dim: str) -> xr.DataArray:
+    """Cube with one or two dims besides that of the bands."""
+    others = [d for d in cube.dims if d != dim]
+    if not others:
+        return cube.expand_dims("spectrum")
+    return cube.isel(dict.fromkeys(others[:-2], 0))
 
 
 def _name(lines: list[Line2D], label: str) -> None:
@@ -196,7 +215,7 @@ def _mark(
 
 def _look_at(ax: Axes, lines: list[Line2D]) -> None:
     """Limits that fit these lines, whatever else is drawn."""
-    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines])
+    values = np.ravel([np.asarray(line.get_ydata(), float) for line in lines])
     values = values[np.isfinite(values)]
     if len(values) and np.ptp(values) > 0:
         room = 0.15 * np.ptp(values)

@@ -20,6 +20,7 @@ __all__ = ["at_places", "spectra"]
 
 Place = Mapping[str, float] | Sequence[float]
 _OWN_COLOUR = "spectrum"  # lines that took a colour of ours
+_FEW = 5  # entries of a legend that find room among the lines
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -87,6 +88,10 @@ def spectra(
     >>> lines[0].axes.get_xlabel()
     'wavelength (nm)'
     """
+    from matplotlib import cbook  # noqa: PLC0415  heavy
+    from matplotlib import lines as mlines  # noqa: PLC0415
+
+    line = cbook.normalize_kwargs(line, mlines.Line2D)
     axis = Axis.from_cube(cube, coord)
     dims = [str(d) for d in cube.dims if d != axis.dim]
     spread = None
@@ -130,7 +135,11 @@ def spectra(
     ax.ticklabel_format(axis="y", scilimits=(-3, 4))
     ax.margins(x=0.01)
     if any(labels):
-        ax.legend(edgecolor="none", framealpha=0.8, fontsize="small")
+        handles, _ = ax.get_legend_handles_labels()
+        legend = ax.legend(edgecolor="none", framealpha=0.8, fontsize="small")
+        if len(handles) > _FEW:
+            legend.set(loc="center left")
+            legend.set_bbox_to_anchor((1, 0.5), transform=ax.transAxes)
     return lines
 
 
@@ -153,9 +162,10 @@ def at_places(cube: xr.DataArray, at: Any, dim: str) -> xr.DataArray:
                 f"[({', '.join(_middle(cube, d) for d in dims)})]."
             )
         rows.append([known[d] for d in dims])
+    columns = np.reshape(np.array(rows, np.float64), (len(places), len(dims))).T
     index = {
-        dim: xr.DataArray(_positions(cube, dim, np.array(values)), dims="place")
-        for dim, values in zip(dims, zip(*rows, strict=True), strict=True)
+        dim: xr.DataArray(_positions(cube, dim, values), dims="place")
+        for dim, values in zip(dims, columns, strict=True)
     }
     return cube.isel(index).transpose("place", dim)
 
