@@ -11,6 +11,8 @@ from cubekit.errors import (
     IncompleteFileError,
     OutputExistsError,
     SameFileError,
+    SizeLimitError,
+    UnsafeFileError,
     WriteVerifyError,
 )
 from cubekit.io import open_cube, save_cube
@@ -28,6 +30,8 @@ __all__ = [
     "IncompleteFileError",
     "OutputExistsError",
     "SameFileError",
+    "SizeLimitError",
+    "UnsafeFileError",
     "WriteVerifyError",
     "derivative_operator",
     "open_cube",

@@ -14,6 +14,8 @@ __all__ = [
     "IncompleteFileError",
     "OutputExistsError",
     "SameFileError",
+    "SizeLimitError",
+    "UnsafeFileError",
     "WriteVerifyError",
 ]
 
@@ -59,6 +61,14 @@ class CorruptFileError(CubekitError, OSError):
 
 class IncompleteFileError(CorruptFileError):
     """A file whose writing was never finished."""
+
+
+class UnsafeFileError(CubekitError, PermissionError):
+    """A file that refers to other files, or needs code that is not here."""
+
+
+class SizeLimitError(CubekitError, MemoryError):
+    """A file that declares far more than it holds, or than can be taken in."""
 
 
 class EncodingLossError(CubekitError, ValueError):
