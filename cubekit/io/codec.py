@@ -97,29 +97,37 @@ def codec_from_filters(itemsize: int, filters: list[tuple[int, Any]]) -> Codec |
 
 
 def _shuffled(data: Bytes, itemsize: int) -> Bytes:
-    """First bytes of all numbers, then all second bytes, and so on."""
+    """First bytes of all numbers, all second bytes, and so on; then what is left."""
     if itemsize == 1:
         return data
-    planes = np.empty((itemsize, len(data) // itemsize), np.uint8)
+    whole = len(data) // itemsize * itemsize
+    shuffled = np.empty_like(data)
+    shuffled[whole:] = data[whole:]
+    planes = shuffled[:whole].reshape(itemsize, -1)
     if itemsize in {2, 4, 8}:  # shifts are quicker than a transpose
-        numbers = data.view(f"<u{itemsize}")
+        numbers = data[:whole].view(f"<u{itemsize}")
         for k in range(itemsize):
             np.copyto(planes[k], numbers >> (8 * k), casting="unsafe")
     else:
-        planes[...] = data.reshape(-1, itemsize).T
-    return planes.reshape(-1)
+        planes[...] = data[:whole].reshape(-1, itemsize).T
+    return shuffled
 
 
 def _unshuffled(data: Bytes, itemsize: int) -> Bytes:
     if itemsize == 1:
         return data
-    planes = data.reshape(itemsize, -1)
-    if itemsize not in {2, 4, 8}:
-        return np.ascontiguousarray(planes.T).reshape(-1)
-    numbers: npt.NDArray[Any] = planes[0].astype(f"<u{itemsize}")
-    for k in range(1, itemsize):
-        numbers |= planes[k].astype(numbers.dtype) << numbers.dtype.type(8 * k)
-    return numbers.view(np.uint8)
+    whole = len(data) // itemsize * itemsize
+    planes = data[:whole].reshape(itemsize, -1)
+    if itemsize in {2, 4, 8}:
+        numbers: npt.NDArray[Any] = planes[0].astype(f"<u{itemsize}")
+        for k in range(1, itemsize):
+            numbers |= planes[k].astype(numbers.dtype) << numbers.dtype.type(8 * k)
+        unshuffled = numbers.view(np.uint8)
+    else:
+        unshuffled = np.ascontiguousarray(planes.T).reshape(-1)
+    if whole == len(data):
+        return unshuffled
+    return np.concatenate([unshuffled, data[whole:]])
 
 
 def _deflated(data: Bytes, level: int | str) -> bytes:

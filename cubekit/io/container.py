@@ -47,7 +47,7 @@ def structure(
                 text = variable.data.dtype.kind == "O"
                 stored = file.createVariable(
                     variable.name,
-                    str if text else variable.data.dtype,
+                    str if text else np.dtype(variable.data.dtype.str),
                     variable.dims,
                     fill_value=variable.fill,
                     **_storage(plan, level, text),

@@ -133,7 +133,7 @@ def _dataset(file: Any, variable: str) -> Any:
 
 def _reader(dataset: Any) -> Reader | None:
     plist = dataset.id.get_create_plist()
-    dtype = dataset.dtype
+    dtype = np.dtype(dataset.dtype.str)  # "=" where it is native, as NumPy says it
     shape = tuple(int(n) for n in dataset.shape)
     if dtype.kind not in "iuf" or not all(shape) or plist.get_external_count():
         return None

@@ -17,7 +17,7 @@ from cubekit.io.envi import find_envi, read_envi
 from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import read_structure
 from cubekit.io.preflight import preflight
-from cubekit.io.record import check_record
+from cubekit.io.record import check_finished, check_record
 
 if TYPE_CHECKING:
     import os
@@ -135,8 +135,9 @@ def open_cube(
 
 
 def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
+    check_record(path)
     file = read_structure(path)
-    check_record(path, file.attrs)
+    check_finished(path, file.attrs)
     chosen = choose_variable(path, file, variable)
     renamed, found = cube_coords(file, chosen)
 

@@ -22,7 +22,7 @@ from cubekit.io.direct import ChunkReader, chunk_readers
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MARK", "check_record", "digest_of", "record_for"]
+__all__ = ["MARK", "check_finished", "check_record", "digest_of", "record_for"]
 
 MARK = "cubekit_unfinished"
 _FORMAT = 1
@@ -73,16 +73,20 @@ def digest_of(path: Path, size: int, readers: list[Any]) -> int:
     return digest
 
 
-def check_record(path: Path, attrs: dict[str, Any]) -> None:
-    """Raise if a file of ours was not finished, or is not what it was.
-
-    Files without a record are somebody else's, or were changed by somebody since.
-    """
+def check_finished(path: Path, attrs: dict[str, Any]) -> None:
+    """Raise if the attributes of a file say that it was never finished."""
     if MARK in attrs:
         raise IncompleteFileError(
             f"{path} was never finished: the program that wrote it was stopped. Parts "
             "of it are missing. Make it again."
         )
+
+
+def check_record(path: Path) -> None:
+    """Raise if a file of ours is not what it was.
+
+    Files without a record are somebody else's, or were changed by somebody since.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - _END.size))
