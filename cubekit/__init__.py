@@ -15,7 +15,7 @@ from cubekit.errors import (
     UnsafeFileError,
     WriteVerifyError,
 )
-from cubekit.io import open_cube, save_cube
+from cubekit.io import SavePlan, open_cube, plan, rechunk, save_cube
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
 from cubekit.spectral import savgol_filter
 
@@ -30,11 +30,14 @@ __all__ = [
     "IncompleteFileError",
     "OutputExistsError",
     "SameFileError",
+    "SavePlan",
     "SizeLimitError",
     "UnsafeFileError",
     "WriteVerifyError",
     "derivative_operator",
     "open_cube",
+    "plan",
+    "rechunk",
     "save_cube",
     "savgol_filter",
     "savgol_operator",

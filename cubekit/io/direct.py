@@ -120,7 +120,12 @@ def chunk_readers(path: Path, variables: list[str]) -> list[Reader | None]:
                 if file.userblock_size:
                     return [None] * len(variables)
                 return [_reader(_dataset(file, name)) for name in variables]
-        except (OSError, KeyError, RuntimeError):  # what it is, the plain way says
+        except (
+            OSError,
+            LookupError,
+            RuntimeError,
+            ValueError,
+        ):  # the plain way says it
             return [None] * len(variables)
 
 

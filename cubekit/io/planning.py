@@ -15,14 +15,27 @@ from dask.base import tokenize
 from dask.system import CPU_COUNT
 
 from cubekit.arguments import require_integer
-from cubekit.io.layout import aligned_blocks, block_shape, chunk_shape
+from cubekit.io.direct import ChunkReader
+from cubekit.io.layout import aligned_blocks, block_shape, chunk_shape, times_read
+from cubekit.io.lineage import file_arrays
+from cubekit.io.preparing import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import xarray as xr
+
     from cubekit.io.preparing import Output, OutputVariable
 
-__all__ = ["PlannedVariable", "check_chunks", "parse_memory", "planned", "workers"]
+__all__ = [
+    "PlannedVariable",
+    "SavePlan",
+    "check_chunks",
+    "parse_memory",
+    "plan",
+    "planned",
+    "workers",
+]
 
 _LARGE = 2**20  # from here on a variable is written in chunks, a coordinate too
 _BASE = 2**28  # what Python, its libraries and the graph need
@@ -135,3 +148,130 @@ def worker_bytes(plans: list[PlannedVariable]) -> int:
     """Memory for one block of each variable: its input, itself, its chunks."""
     blocks = [p.block_bytes for p in plans]
     return (3 * (sum(blocks) + max(blocks, default=0))) // 2
+
+
+@dataclasses.dataclass(frozen=True)
+class SavePlan:
+    """What saving a cube will take; made by `plan`.
+
+    Attributes
+    ----------
+    chunks : dict
+        Shape of the chunks in the file, of each variable.
+    blocks : int
+        Pieces that are computed and written one by one.
+    tasks : int
+        Tasks of the Dask graph.
+    nbytes : int
+        Bytes of all values, before compression.
+    workers : int
+        Blocks under way at a time.
+    peak : int
+        Bytes of memory expected at most.
+    times_read : float
+        How often each chunk of the source is decoded: more than 1 where its chunks lie
+        across the blocks.
+    """
+
+    chunks: dict[str, tuple[int, ...]]
+    blocks: int
+    tasks: int
+    nbytes: int
+    workers: int
+    peak: int
+    times_read: float = 1.0
+
+    def __str__(self) -> str:
+        """Return the plan in words."""
+        lines = [
+            (f"{self.nbytes / 1e9:.3g} GB in {self.blocks} blocks, {self.tasks} tasks, "
+            f"{self.workers} at a time, about {self.peak / 1e9:.2g} GB of memory"),
+            *(f"{name}: chunks {shape}" for name, shape in self.chunks.items()),
+        ]
+        if self.times_read > 1.5:
+            lines.append(
+                f"the chunks of the source lie across the job: each is decoded about "
+                f"{self.times_read:.0f} times. If the file is used more than once, "
+                'rewrite it first: cubekit.rechunk(..., layout="balanced")'
+            )
+        return "\n".join(lines)
+
+
+def plan(
+    cube: xr.DataArray | xr.Dataset,
+    *,
+    chunks: Mapping[str, int] | None = None,
+    memory: str | int = "1GB",
+) -> SavePlan:
+    """Chunks, blocks, tasks, bytes and memory that saving a cube will take.
+
+    Parameters
+    ----------
+    cube : DataArray or Dataset
+        As for `save_cube`.
+    chunks : dict, optional
+        As for `save_cube`.
+    memory : str or int, default "1GB"
+        As for `save_cube`.
+
+    Returns
+    -------
+    SavePlan
+        ``print`` it for a few lines of words.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `save_cube`, for what can be known beforehand.
+
+    Notes
+    -----
+    The memory is an estimate: it holds for steps that look at the blocks they are given
+    and at their neighbours. What a step of your own needs is not known.
+
+    **Missing values:** not looked at. **Chunks:** nothing is computed.
+    **Cost:** that of building the graph.
+
+    Examples
+    --------
+    >>> import cubekit as ck
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> cube = xr.DataArray(np.zeros((8, 8, 4)), dims=("y", "x", "band"), name="cube")
+    >>> ck.plan(cube).chunks
+    {'cube': (8, 8, 4)}
+    """
+    output = prepared(cube, "")
+    check_chunks(chunks or {}, output)
+    budget = parse_memory(memory)
+    plans = [planned(v, chunks or {}) for v in output.variables]
+    in_chunks = [p for p in plans if p.chunk is not None]
+    count = workers(in_chunks, budget)
+    blocks = sum(math.prod(p.array.numblocks) for p in in_chunks)
+    graphs = {
+        name: len(layer)
+        for p in in_chunks
+        for name, layer in p.array.__dask_graph__().layers.items()
+    }
+    return SavePlan(
+        {p.variable.name: p.chunk for p in in_chunks if p.chunk is not None},
+        blocks,
+        blocks + sum(graphs.values()),
+        sum(p.nbytes for p in plans),
+        count,
+        _BASE + count * worker_bytes(in_chunks),
+        max([1.0, *(_times_read(p) for p in in_chunks)]),
+    )
+
+
+def _times_read(plan: PlannedVariable) -> float:
+    """How often the chunks of the source are decoded for the blocks of a variable."""
+    return max(
+        [
+            times_read(plan.array.chunks, source.reader.chunk)
+            for source in file_arrays(plan.array)
+            if isinstance(source.reader, ChunkReader)
+            and source.shape == plan.array.shape
+        ],
+        default=1.0,
+    )
