@@ -15,9 +15,11 @@ from cubekit.errors import (
     NotFittedError,
     OutputExistsError,
     SameFileError,
+    SizeLimitError,
+    UnsafeFileError,
     WriteVerifyError,
 )
-from cubekit.io import open_cube, save_cube
+from cubekit.io import SavePlan, open_cube, plan, rechunk, save_cube
 from cubekit.operators import (
     AxisOperator,
     derivative_operator,
@@ -61,6 +63,9 @@ __all__ = [
     "NotFittedError",
     "OutputExistsError",
     "SameFileError",
+    "SavePlan",
+    "SizeLimitError",
+    "UnsafeFileError",
     "WriteVerifyError",
     "band_ratio",
     "convert_axis",
@@ -78,7 +83,9 @@ __all__ = [
     "normalize",
     "normalized_difference",
     "open_cube",
+    "plan",
     "plotting",
+    "rechunk",
     "remove_continuum",
     "resample",
     "resample_operator",

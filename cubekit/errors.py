@@ -16,6 +16,8 @@ __all__ = [
     "NotFittedError",
     "OutputExistsError",
     "SameFileError",
+    "SizeLimitError",
+    "UnsafeFileError",
     "WriteVerifyError",
 ]
 
@@ -61,6 +63,14 @@ class CorruptFileError(CubekitError, OSError):
 
 class IncompleteFileError(CorruptFileError):
     """A file whose writing was never finished."""
+
+
+class UnsafeFileError(CubekitError, PermissionError):
+    """A file that refers to other files, or needs code that is not here."""
+
+
+class SizeLimitError(CubekitError, MemoryError):
+    """A file that declares far more than it holds, or than can be taken in."""
 
 
 class EncodingLossError(CubekitError, ValueError):

@@ -7,6 +7,7 @@ import re
 import warnings
 
 import dask.array as da
+import h5py
 import netCDF4
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pytest
 import xarray as xr
 
 import cubekit as ck
-from cubekit.io import writing
+from cubekit.io.container import Container
 
 
 @pytest.fixture
@@ -307,35 +308,42 @@ def test_failing_block_is_named_and_the_old_file_stays(make_cube, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_wrong_value_read_back_is_found(make_cube, tmp_path, monkeypatch):
-    genuine = writing._write
+@pytest.mark.parametrize("name", ["reflectance", "wavelength", "y"])
+@pytest.mark.parametrize("compression", ["fast", None])
+def test_byte_that_changed_on_the_disk_is_found(
+    make_cube, tmp_path, monkeypatch, name, compression
+):
+    finish = Container.finish
 
-    def spoil(path, output, *rest):
-        written = genuine(path, output, *rest)
-        with netCDF4.Dataset(path, "a") as file:
-            file["reflectance"][1, 2, 3] = 0.0
-        return written
+    def spoil(container):
+        finish(container)
+        with h5py.File(container.path) as file:
+            place = file[name].id.get_chunk_info(0).byte_offset
+        with container.path.open("r+b") as file:
+            file.seek(place + 20)
+            byte = file.read(1)[0]
+            file.seek(place + 20)
+            file.write(bytes([byte ^ 4]))
 
-    monkeypatch.setattr(writing, "_write", spoil)
-    with pytest.raises(
-        ck.WriteVerifyError, match=r"'reflectance' read back at \[0:5, "
-    ):
-        ck.save_cube(make_cube(), tmp_path / "out.nc")
-    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(Container, "finish", spoil)
+    path = tmp_path / "out.nc"
+    path.write_text("old")
+    with pytest.raises(ck.WriteVerifyError, match=f"{name!r} read back"):
+        ck.save_cube(make_cube(), path, overwrite=True, compression=compression)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_wrong_coordinate_read_back_is_found(make_cube, tmp_path, monkeypatch):
-    genuine = writing._write
+def test_chunk_that_is_not_there_is_found(make_cube, tmp_path, monkeypatch):
+    write = Container.write_chunk
 
-    def spoil(path, output, *rest):
-        written = genuine(path, output, *rest)
-        with netCDF4.Dataset(path, "a") as file:
-            file["wavelength"][3] = 0.0
-        return written
+    def lose(container, name, index, data):
+        if index != (1, 0, 0):
+            write(container, name, index, data)
 
-    monkeypatch.setattr(writing, "_write", spoil)
-    with pytest.raises(ck.WriteVerifyError, match="'wavelength'"):
-        ck.save_cube(make_cube(), tmp_path / "out.nc")
+    monkeypatch.setattr(Container, "write_chunk", lose)
+    with pytest.raises(ck.WriteVerifyError, match=r"'reflectance' .*chunk \(1, 0, 0\)"):
+        ck.save_cube(make_cube(), tmp_path / "out.nc", chunks={"y": 2})
 
 
 def test_progress_reaches_the_total_only_at_the_end(make_cube, tmp_path):

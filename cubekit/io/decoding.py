@@ -66,7 +66,8 @@ class Decoding:
 
     def __call__(self, raw: Array, key: tuple[slice, ...] = ()) -> Array:
         """Values of a block of stored numbers, which lies at `key` of the array."""
-        raw = raw.view(self.stored) if raw.dtype != self.stored else raw
+        if raw.dtype.kind == "i" and self.stored.kind == "u":
+            raw = raw.view(f"{raw.dtype.byteorder}u{raw.dtype.itemsize}")
         if self.boolean:
             return np.asarray(raw != 0)
         values = raw.astype(self.dtype, copy=False)  # readers give away what they read

@@ -13,7 +13,7 @@ import xarray as xr
 
 from cubekit.errors import CorruptFileError
 from cubekit.io.decoding import Decoding
-from cubekit.io.source import FileArray, Source
+from cubekit.io.source import FileArray, RawReader, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,20 +54,6 @@ _UNITS = {
     "thz": "THz",
     "ev": "eV",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class EnviReader:
-    """Blocks of a raw file, through a memory map that lives as long as the read."""
-
-    dtype: np.dtype[Any]
-    offset: int
-    shape: tuple[int, ...]
-
-    def read(self, path: str, key: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Stored numbers at `key`."""
-        numbers = np.memmap(path, self.dtype, "r", self.offset, self.shape)
-        return np.array(numbers[key])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,7 +117,7 @@ def read_envi(header: Path, data: Path) -> EnviCube:
     if library:  # one spectrum a line
         sizes, dims = {"spectrum": lines, "band": samples}, ("spectrum", "band")
         bands = samples
-    reader = EnviReader(
+    reader = RawReader(
         _dtype(header, fields),
         _integer(header, fields, "header offset", 0),
         tuple(sizes[d] for d in dims),
@@ -195,7 +181,7 @@ def _dtype(path: Path, fields: Mapping[str, str]) -> np.dtype[Any]:
     return np.dtype(order + _DTYPES[code])
 
 
-def _check_size(path: Path, source: Source, reader: EnviReader) -> None:
+def _check_size(path: Path, source: Source, reader: RawReader) -> None:
     needed = reader.offset + reader.dtype.itemsize * math.prod(reader.shape)
     size = source.identity[2]
     if size < needed:

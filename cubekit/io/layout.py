@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BLOCK_BYTES", "aligned_blocks", "block_shape", "chunk_shape"]
+__all__ = [
+    "BLOCK_BYTES",
+    "aligned_blocks",
+    "block_shape",
+    "chunk_shape",
+    "layout_shape",
+    "times_read",
+]
 
 BLOCK_BYTES = 2**24
 _LARGEST = 2**27
@@ -97,3 +104,45 @@ def aligned_blocks(
         step = c * max(1, max(sizes) // c)
         aligned.append(tuple(min(step, n - k) for k in range(0, n, step)))
     return tuple(aligned)
+
+
+def times_read(blocks: Sequence[Sequence[int]], chunk: Sequence[int]) -> float:
+    """How often the chunks of a file are read, when it is read in blocks."""
+    factor = 1.0
+    for sizes, c in zip(blocks, chunk, strict=True):
+        touched, start = 0, 0
+        for size in sizes:
+            touched += -(-(start + size) // c) - start // c
+            start += size
+        factor *= touched / max(1, -(-start // c))
+    return factor
+
+
+def layout_shape(
+    layout: str, shape: Sequence[int], itemsize: int, band: int
+) -> tuple[int, ...]:
+    """Shape of chunks for a use: whole spectra, images of one band, or in between."""
+    room = _CHUNK_BYTES // itemsize
+    bands = shape[band]
+    depth = {
+        "spectra": bands,
+        "images": 1,
+        # as many chunks in a spectrum as on the side of an image
+        "balanced": min(
+            bands, max(1, round((room * bands / _side(shape, band)) ** (1 / 3)))
+        ),
+    }[layout]
+    chunk = [1] * len(shape)
+    chunk[band] = depth
+    others = [k for k in range(len(shape)) if k != band]
+    for done, axis in enumerate(reversed(others)):
+        left = len(others) - done
+        side = max(1, int((room / math.prod(chunk)) ** (1 / left)))
+        chunk[axis] = min(shape[axis], side)
+    return tuple(chunk)
+
+
+def _side(shape: Sequence[int], band: int) -> float:
+    """Samples on the side of an image, about."""
+    others = [n for k, n in enumerate(shape) if k != band]
+    return max(1.0, math.prod(others) ** (1 / max(1, len(others))))

@@ -15,7 +15,7 @@ from cubekit.io.source import FileArray
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["refuse_own_input", "source_files"]
+__all__ = ["file_arrays", "refuse_own_input", "source_files"]
 
 
 def source_files(cube: xr.DataArray | xr.Dataset) -> set[str]:
@@ -27,19 +27,26 @@ def source_files(cube: xr.DataArray | xr.Dataset) -> set[str]:
         # not .data: that would read what xarray has not read yet
         array = variable._data
         if isinstance(array, da.Array):
-            paths |= set(_in_graph(array))
+            for behind in _in_graph(array):
+                paths |= set(_behind(behind))
         else:
             paths |= set(_behind(array))
     return paths - {""}
 
 
-def _in_graph(array: da.Array) -> Iterator[str]:
+def file_arrays(array: da.Array) -> list[FileArray]:
+    """Arrays in files that a lazy array is computed from."""
+    return [a for a in _in_graph(array) if isinstance(a, FileArray)]
+
+
+def _in_graph(array: da.Array) -> Iterator[Any]:
+    """Whole arrays that lie in a graph."""
     graph: Any = array.__dask_graph__()
     for layer in graph.layers.values():
         # whole arrays lie in a graph under one plain key, before any block
         arrays = getattr(layer, "io_deps", None) or {}
-        for value in [*_plain_values(layer), *arrays.values()]:
-            yield from _behind(value)
+        yield from _plain_values(layer)
+        yield from arrays.values()
 
 
 def _plain_values(layer: Any) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,18 @@ from dask.array.core import normalize_chunks
 from cubekit.axis import Axis
 from cubekit.errors import CoordinateError, CorruptFileError
 from cubekit.io.cfcube import as_coordinate, choose_variable, cube_coords
+from cubekit.io.direct import direct_reader
 from cubekit.io.envi import find_envi, read_envi
 from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import read_structure
+from cubekit.io.preflight import preflight
+from cubekit.io.record import check_finished, check_record
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Hashable, Mapping
 
+    from cubekit.io.netcdf import StoredVariable
     from cubekit.io.source import FileArray
 
 __all__ = ["open_cube"]
@@ -32,6 +37,7 @@ def open_cube(
     *,
     variable: str | None = None,
     chunks: Any = "auto",
+    trust: bool = False,
 ) -> xr.DataArray:
     """Lazy cube from a file: netCDF or ENVI.
 
@@ -48,6 +54,10 @@ def open_cube(
         blocks of about 16 MiB, with the band axis whole. A dict changes some dims of
         that: ``{"y": 64}``; other values are as in `dask.array.from_array`.
 
+    trust : bool, default False
+        Do without the look at netCDF-4 files that refuses those that refer to other
+        files, need plugins, or declare far more than they hold.
+
     Returns
     -------
     DataArray, dims in the order of the file
@@ -62,6 +72,10 @@ def open_cube(
         If there is no such file, or an ENVI header without data.
     CorruptFileError
         If the file is damaged, cut short, or of no known format.
+    IncompleteFileError
+        If the writing of the file by `save_cube` was never finished.
+    UnsafeFileError, SizeLimitError
+        If the file is not to be trusted.
     ValueError
         If the variable is not in the file, or several could be meant.
 
@@ -105,6 +119,8 @@ def open_cube(
         )
     with path.open("rb") as file:
         start = file.read(8)
+    if start == _NETCDF[0] and not trust:
+        preflight(path)
     if start[:4] in _NETCDF or start == _NETCDF[0]:
         return _from_netcdf(path, variable, chunks)
     envi = find_envi(path)
@@ -119,7 +135,9 @@ def open_cube(
 
 
 def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
+    check_record(path)
     file = read_structure(path)
+    check_finished(path, file.attrs)
     chosen = choose_variable(path, file, variable)
     renamed, found = cube_coords(file, chosen)
 
@@ -133,7 +151,7 @@ def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
         else:
             blocks = _chunks(stored.array, stored.dims, stored.stored_chunks, "auto")
             loaded = xr.Variable(
-                stored.dims, stored.array.to_dask(blocks), stored.value_attrs
+                stored.dims, _fastest(stored).to_dask(blocks), stored.value_attrs
             )
         loaded.dims = dims_of(loaded.dims)
         coords[name] = as_coordinate(name, loaded)
@@ -141,7 +159,7 @@ def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
     if "history" in file.attrs:
         attrs["history"] = file.attrs["history"]
     return _cube(
-        chosen.array,
+        _fastest(chosen),
         dims_of(chosen.dims),
         coords,
         chosen.name,
@@ -149,6 +167,15 @@ def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
         chosen.stored_chunks,
         chunks,
     )
+
+
+def _fastest(variable: StoredVariable) -> FileArray:
+    """Array of a variable, read from its file without HDF5 where that can be."""
+    array = variable.array
+    if array.dtype.kind not in "iufb" or not array.ndim:
+        return array
+    reader = direct_reader(Path(array.source.path), variable.path)
+    return array if reader is None else dataclasses.replace(array, reader=reader)
 
 
 def _from_envi(

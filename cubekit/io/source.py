@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cubekit.io.decoding import Decoding
 
-__all__ = ["FileArray", "Reader", "Source"]
+__all__ = ["FileArray", "RawReader", "Reader", "Source"]
 
 Array = npt.NDArray[Any]
 
@@ -62,6 +62,20 @@ class Reader(Protocol):
 
     def read(self, path: str, key: tuple[slice, ...]) -> Array:
         """Stored numbers at `key`: a contiguous range on every axis."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RawReader:
+    """Blocks of numbers in one piece, by a memory map that lives as long as a read."""
+
+    dtype: np.dtype[Any]
+    offset: int
+    shape: tuple[int, ...]
+
+    def read(self, path: str, key: tuple[slice, ...]) -> Array:
+        """Stored numbers at `key`."""
+        numbers = np.memmap(path, self.dtype, "r", self.offset, self.shape)
+        return np.array(numbers[key])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

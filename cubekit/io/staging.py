@@ -7,11 +7,14 @@ import errno
 import glob
 import os
 import shutil
+import signal
 import sys
+import threading
 import uuid
 from typing import TYPE_CHECKING
 
 from cubekit.errors import DiskFullError, OutputExistsError
+from cubekit.io.files import FILES
 
 if sys.platform != "win32":  # where there are no such locks, leftovers stay
     import fcntl
@@ -20,8 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["publish", "room_errors", "staging"]
+__all__ = [
+    "check_room",
+    "exists_error",
+    "publish",
+    "room_errors",
+    "staging",
+    "stopped_by_signal",
+]
 
+# what file systems without hard links say
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -51,17 +63,15 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def publish(staged: Path, target: Path, overwrite: bool) -> None:
-    """Move a finished file to its place; durable when this returns."""
-    with contextlib.suppress(FileNotFoundError):
-        if overwrite:
-            staged.chmod(target.stat().st_mode & 0o7777)
-    _fsync(staged)
+    """Move a finished file, which is on the disk, to its place; durably."""
     if overwrite:
-        staged.replace(target)
+        with contextlib.suppress(FileNotFoundError):
+            staged.chmod(target.stat().st_mode & 0o7777)
+        FILES.replace(staged, target)
     else:
         _move_to_free_place(staged, target)
     try:
-        _fsync(target.parent)
+        FILES.fsync_folder(target.parent)
     except OSError as error:
         raise OSError(
             error.errno,
@@ -73,13 +83,15 @@ def publish(staged: Path, target: Path, overwrite: bool) -> None:
 def _move_to_free_place(staged: Path, target: Path) -> None:
     """Rename, unless something is there: also if it came this very moment."""
     try:
-        target.hardlink_to(staged)
+        FILES.link(staged, target)
     except FileExistsError:
         raise exists_error(target) from None
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(target):  # a file system without hard links
             raise exists_error(target) from None
-        staged.rename(target)
+        FILES.replace(staged, target)
 
 
 def exists_error(target: Path) -> OutputExistsError:
@@ -90,12 +102,28 @@ def exists_error(target: Path) -> OutputExistsError:
     )
 
 
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+@contextlib.contextmanager
+def stopped_by_signal() -> Iterator[None]:
+    """Let a request to terminate end the work as an exception, so that it clears up."""
+    plain = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if not plain or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
     try:
-        os.fsync(handle)
+        yield
     finally:
-        os.close(handle)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def check_room(target: Path, least: int) -> None:
+    """Raise if it is known beforehand that the disk, or a limit, is too small."""
+    if shutil.disk_usage(target.parent).free < least:
+        raise _full(target, least, errno.ENOSPC)
 
 
 @contextlib.contextmanager
@@ -107,7 +135,7 @@ def room_errors(target: Path, needed: int) -> Iterator[None]:
         if error.errno not in _FULL or isinstance(error, DiskFullError):
             raise
         raise _full(target, needed, error.errno) from error
-    except RuntimeError as error:  # netCDF-C forgets the reason
+    except RuntimeError as error:  # the netCDF library forgets the reason
         if "NetCDF: " not in str(error):
             raise
         if shutil.disk_usage(target.parent).free < needed:

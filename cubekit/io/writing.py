@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import dask
-import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import compute_as_if_collection, tokenize
-from dask.callbacks import Callback
-from dask.highlevelgraph import HighLevelGraph
 
 from cubekit._version import __version__
-from cubekit.arguments import require_integer
-from cubekit.errors import WriteVerifyError
-from cubekit.io.layout import aligned_blocks, block_shape, chunk_shape
+from cubekit.errors import CorruptFileError, WriteVerifyError
+from cubekit.io.codec import Codec
+from cubekit.io.computing import ChunkSink, compute_chunks
+from cubekit.io.container import Container, structure
+from cubekit.io.direct import ChunkReader, chunk_readers
 from cubekit.io.lineage import refuse_own_input
 from cubekit.io.netcdf import LOCK
-from cubekit.io.preparing import Output, OutputVariable, prepared
+from cubekit.io.planning import (
+    PlannedVariable,
+    check_chunks,
+    parse_memory,
+    planned,
+    workers,
+)
+from cubekit.io.preparing import prepared
 from cubekit.io.progress import progress_bar
-from cubekit.io.staging import exists_error, publish, room_errors, staging
+from cubekit.io.staging import (
+    check_room,
+    exists_error,
+    publish,
+    room_errors,
+    staging,
+    stopped_by_signal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import netCDF4
+    from cubekit.io.preparing import Output
 
 __all__ = ["save_cube"]
+
+# bytes, and filters, of each way to store a chunk
+_SHUFFLE_DEFLATE, _CHECKSUM = (2, 1), (3,)
+_MOST_COMPRESSED = 20  # no cube is compressed to a smaller part
+Checksums = dict[str, dict[tuple[int, ...], int]]
 
 
 def save_cube(
@@ -41,6 +57,7 @@ def save_cube(
     chunks: Mapping[str, int] | None = None,
     compression: Literal["fast"] | int | None = "fast",
     overwrite: bool = False,
+    memory: str | int = "1GB",
     progress: bool | Callable[[int, int], None] | None = None,
     verify: bool = True,
 ) -> Path:
@@ -61,6 +78,8 @@ def save_cube(
         None stores values as they are, with a checksum for each chunk.
     overwrite : bool, default False
         Replace a file that is there. It stays as it is until the new one is complete.
+    memory : str or int, default "1GB"
+        What the job may use in all. It limits how many blocks are under way at a time.
     progress : bool or callable, optional
         Show a progress bar; None shows it where someone looks, in a terminal or a
         notebook. A callable is called with the bytes done and the total.
@@ -119,20 +138,25 @@ def save_cube(
     """
     target = _checked_target(cube, path, compression, overwrite)
     output = prepared(cube, f"cubekit {__version__}: save_cube")
-    _check_chunks(chunks or {}, output)
-    plans = [_Plan(v, chunks or {}) for v in output.variables]
+    check_chunks(chunks or {}, output)
+    budget = parse_memory(memory)
+    plans = [planned(v, chunks or {}) for v in output.variables]
     needed = sum(p.nbytes for p in plans)
+    check_room(target, needed if compression is None else needed // _MOST_COMPRESSED)
     label = target.name.encode("unicode_escape").decode()
     with (
+        stopped_by_signal(),
         staging(target) as folder,
         progress_bar(progress, needed, label) as report,
         room_errors(target, needed),
     ):
-        staged = folder / "cube.nc"
-        written = _write(staged, output, plans, compression, report)
-        if verify:
-            _verify(staged, plans, written)
-        publish(staged, target, overwrite)
+        _write(
+            folder / "cube.nc",
+            output,
+            plans,
+            _Options(compression, verify, workers(plans, budget), report),
+        )
+        publish(folder / "cube.nc", target, overwrite)
     return target
 
 
@@ -174,238 +198,116 @@ def _checked_target(
     return target
 
 
-class _Plan:
-    """One variable and its chunks in the file."""
-
-    def __init__(self, variable: OutputVariable, chunks: Mapping[str, int]) -> None:
-        self.variable = variable
-        shape = variable.data.shape
-        self.is_blockwise = variable.is_data and bool(shape)
-        self.chunk: tuple[int, ...] | None = None
-        self.nbytes = variable.data.size * variable.data.dtype.itemsize
-        if not self.is_blockwise or not self.nbytes:
-            self.is_blockwise = False
-            return
-        whole = _band_axis(variable)
-        itemsize = variable.data.dtype.itemsize
-        blocks: Any = (
-            variable.data.chunks
-            if isinstance(variable.data, da.Array)
-            else [(n,) for n in shape]
-        )
-        planned = chunk_shape(blocks, itemsize, whole)
-        self.chunk = tuple(
-            min(chunks.get(d, c), max(1, n))
-            for d, c, n in zip(variable.dims, planned, shape, strict=True)
-        )
-        if isinstance(variable.data, da.Array):
-            self.array = variable.data.rechunk(aligned_blocks(blocks, self.chunk))
-        else:
-            size = block_shape(shape, itemsize, self.chunk, whole)
-            token = f"values-{tokenize(id(variable.data), variable.name, shape)}"
-            self.array = da.from_array(variable.data, size, name=token)
-
-
-def _band_axis(variable: OutputVariable) -> int | None:
-    """Axis with the name of a spectral dim, which chunks leave whole."""
-    for names in (("wavelength", "wavenumber"), ("band", "bands")):
-        for axis, dim in enumerate(variable.dims):
-            if dim in names:
-                return axis
-    return None
-
-
-def _check_chunks(chunks: Mapping[str, int], output: Output) -> None:
-    for dim, size in chunks.items():
-        if dim not in output.sizes:
-            raise ValueError(
-                f"save_cube: chunks={dict(chunks)!r} names {dim!r}. The cube has dims "
-                f"{', '.join(map(repr, output.sizes))}. Use these."
-            )
-        require_integer("save_cube", f"chunks[{dim!r}]", size, 1)
+class _Options(NamedTuple):
+    compression: Literal["fast"] | int | None
+    verify: bool
+    workers: int
+    report: Callable[[int], None]
 
 
 def _write(
-    path: Path,
-    output: Output,
-    plans: list[_Plan],
-    compression: Literal["fast"] | int | None,
-    report: Callable[[int], None],
-) -> dict[str, _Sink]:
-    """Write all variables; return what was written for each that came in blocks."""
-    import netCDF4  # noqa: PLC0415  heavy
+    path: Path, output: Output, plans: list[PlannedVariable], options: _Options
+) -> None:
+    """Write the file, and read it back."""
+    in_chunks = [p for p in plans if p.in_chunks]
+    names = [p.variable.name for p in in_chunks]
+    image = structure(path.parent, output, plans, options.compression)
+    container = Container(path, image)
+    checksums: Checksums = {name: {} for name in names}
 
-    with LOCK:
-        file = netCDF4.Dataset(path, "w", clobber=True, format="NETCDF4")
+    def store(name: str, index: tuple[int, ...], encoded: bytes, checksum: int) -> None:
+        checksums[name][index] = checksum
+        container.write_chunk(name, index, encoded)
+
     try:
-        sinks = {}
-        with LOCK:
-            for name, size in output.sizes.items():
-                file.createDimension(name, size)
-            file.setncatts(output.attrs)
-            for plan in plans:
-                stored = _create(file, plan, compression)
-                if plan.is_blockwise:
-                    sinks[plan.variable.name] = _Sink(stored, report)
-                elif plan.nbytes or not plan.variable.data.shape:
-                    stored[...] = plan.variable.data
-                    report(plan.nbytes)
-        _compute(plans, sinks)
+        sinks = [
+            ChunkSink(p, _codec(p, options.compression), store, options.report)
+            for p in in_chunks
+        ]
+        compute_chunks(sinks, options.workers)
+        for plan in plans:
+            if not plan.in_chunks:
+                options.report(plan.nbytes)
+        container.finish()
+        if options.verify:
+            _verify_small(path, [p for p in plans if not p.in_chunks])
+            _verify_chunks(path, checksums, options.workers)
+        container.add_record(names)
+        container.fsync()
     finally:
-        with LOCK:
-            file.close()
-    return sinks
+        container.close()
 
 
-def _create(
-    file: netCDF4.Dataset, plan: _Plan, compression: Literal["fast"] | int | None
-) -> netCDF4.Variable[Any]:
-    variable = plan.variable
-    text = variable.data.dtype.kind == "O"
-    options: dict[str, Any] = {}
-    if plan.chunk is not None:
-        options = {"chunksizes": plan.chunk}
-        if compression is None:
-            options["fletcher32"] = True
-        else:
-            level = 1 if compression == "fast" else compression
-            options |= {"compression": "zlib", "complevel": level, "shuffle": True}
-    elif variable.data.shape and not text and plan.nbytes:
-        options = {"chunksizes": variable.data.shape, "fletcher32": True}
-    stored = file.createVariable(
-        variable.name,
-        str if text else variable.data.dtype,
-        variable.dims,
-        fill_value=variable.fill,
-        **options,
-    )
-    stored.set_auto_maskandscale(False)
-    stored.setncatts(variable.attrs)
-    return stored
+def _codec(plan: PlannedVariable, compression: Literal["fast"] | int | None) -> Codec:
+    """How the chunks of a variable are encoded; `structure` declares the same."""
+    itemsize = plan.variable.data.dtype.itemsize
+    if compression is None:
+        return Codec(itemsize, _CHECKSUM)
+    return Codec(itemsize, _SHUFFLE_DEFLATE, compression)
 
 
-class _Sink:
-    """Where the blocks of one variable go; keeps a checksum of each."""
-
-    def __init__(
-        self, stored: netCDF4.Variable[Any], report: Callable[[int], None]
-    ) -> None:
-        self.stored = stored
-        self.report = report
-        self.checksums: dict[tuple[int, ...], int] = {}
-
-    def write(self, block: Any, region: tuple[slice, ...]) -> None:
-        """Write a block; called by the threads of Dask."""
-        block = np.ascontiguousarray(block)
-        self.checksums[_start(region)] = zlib.crc32(block.data)
-        with LOCK:
-            self.stored[region] = block
-        self.report(block.nbytes)
-
-
-def _compute(plans: list[_Plan], sinks: Mapping[str, _Sink]) -> None:
-    """Compute all blocks of all variables together, each written when it is ready."""
-    graph: dict[Any, Any] = {}
-    arrays = []
-    for plan in plans:
-        if not plan.is_blockwise:
-            continue
-        arrays.append(plan.array)
-        sink = sinks[plan.variable.name]
-        for index, region in _regions(plan.array):
-            source = (plan.array.name, *index)
-            graph[f"save {plan.variable.name}", *index] = (sink.write, source, region)
-    if not graph:
-        return
-    layers = HighLevelGraph.from_collections(
-        f"save-{tokenize(*[a.name for a in arrays])}",
-        graph,
-        dependencies=arrays,
-    )
-    running = _Running()
-    scheduler = dask.config.get("scheduler", None)
-    if scheduler not in {"synchronous", "single-threaded", "sync"}:
-        scheduler = "threads"  # the file is open in this process only
-    try:
-        with running:
-            compute_as_if_collection(da.Array, layers, list(graph), scheduler=scheduler)
-    except Exception as error:
-        places = sorted(filter(None, map(_place, running.keys)))
-        if places:
-            error.add_note(f"while computing {' or '.join(places)}")
-        raise
-
-
-def _place(key: Any) -> str:
-    """Block that a task computes and saves; its name keeps those fused into it."""
-    _, saves, variable = str(key[0]).rpartition("save ")
-    return f"block {key[1:]} of {variable!r}" if saves else ""
-
-
-class _Running(Callback):
-    """Keys of the tasks under way."""
-
-    def __init__(self) -> None:
-        self.keys: set[Any] = set()
-        super().__init__(  # type: ignore[no-untyped-call]
-            pretask=self._begin, posttask=self._end
-        )
-
-    def _begin(self, key: Any, dsk: Any, state: Any) -> None:
-        self.keys.add(key)
-
-    def _end(self, key: Any, result: Any, dsk: Any, state: Any, worker: Any) -> None:
-        self.keys.discard(key)
-
-
-def _regions(
-    array: da.Array,
-) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Index and place of each block."""
-    edges = [[0, *itertools.accumulate(sizes)] for sizes in array.chunks]
-    for index in itertools.product(*(range(n) for n in array.numblocks)):
-        yield (
-            index,
-            tuple(slice(e[k], e[k + 1]) for e, k in zip(edges, index, strict=True)),
-        )
-
-
-def _start(region: tuple[slice, ...]) -> tuple[int, ...]:
-    return tuple(s.start for s in region)
-
-
-def _verify(path: Path, plans: list[_Plan], written: Mapping[str, _Sink]) -> None:
-    """Read the file by a fresh handle, and compare it with what was written."""
+def _verify_small(path: Path, plans: list[PlannedVariable]) -> None:
+    """Compare what the netCDF library wrote, by a fresh handle."""
     import netCDF4  # noqa: PLC0415  heavy
 
-    for plan in plans:
-        variable = plan.variable
-        regions = [
-            region for _, region in (_regions(plan.array) if plan.is_blockwise else [])
-        ] or [(slice(None),) * len(variable.dims)]
-        for region in regions:
-            with LOCK, netCDF4.Dataset(path) as file:
-                stored = file[variable.name]
-                stored.set_auto_maskandscale(False)
-                found = np.asarray(stored[region])
-            if plan.is_blockwise:
-                checksums = written[variable.name].checksums
-                found = np.ascontiguousarray(found)
-                same = checksums.get(_start(region)) == zlib.crc32(found.data)
-            else:
-                given = np.asarray(variable.data)
-                same = found.shape == given.shape and np.array_equal(
-                    found, given, equal_nan=given.dtype.kind == "f"
-                )
+    with LOCK, netCDF4.Dataset(path) as file:
+        for plan in plans:
+            stored = file[plan.variable.name]
+            stored.set_auto_maskandscale(False)
+            given = np.asarray(plan.variable.data)
+            try:
+                found = np.asarray(stored[...])
+            except (OSError, RuntimeError) as error:
+                raise _differs(plan.variable.name, "") from error
+            same = found.shape == given.shape and np.array_equal(
+                found, given, equal_nan=given.dtype.kind == "f"
+            )
             if not same:
-                raise WriteVerifyError(
-                    f"save_cube: {variable.name!r} read back at "
-                    f"{_where(region, variable.data.shape)} differs from what was "
-                    "written. The disk or the connection to it changed the data. "
-                    "Nothing was replaced. Save again, or elsewhere."
-                )
+                raise _differs(plan.variable.name, "")
 
 
-def _where(region: tuple[slice, ...], shape: tuple[int, ...]) -> str:
-    ends = (s.indices(n) for s, n in zip(region, shape, strict=True))
-    return "[" + ", ".join(f"{a}:{b}" for a, b, _ in ends) + "]"
+def _verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
+    """Read and decode every chunk from the disk, as a reader would."""
+    readers = dict(zip(checksums, chunk_readers(path, list(checksums)), strict=True))
+
+    def differing(part: tuple[str, list[tuple[tuple[int, ...], int]]]) -> str | None:
+        name, chunks = part
+        reader = readers[name]
+        if not isinstance(reader, ChunkReader):
+            return "all of it"
+        with path.open("rb", buffering=0) as file:
+            for index, checksum in chunks:
+                try:
+                    found = reader.read_chunk(file, index)
+                except CorruptFileError:
+                    return f"chunk {index}"
+                if (
+                    zlib.crc32(
+                        np.ascontiguousarray(found).reshape(-1).view(np.uint8).data
+                    )
+                    != checksum
+                ):
+                    return f"chunk {index}"
+        return None
+
+    parts = [
+        (name, list(part))
+        for name, known in checksums.items()
+        for part in _batches(list(known.items()), 64)
+    ]
+    with ThreadPoolExecutor(workers) as pool:
+        for part, wrong in zip(parts, pool.map(differing, parts), strict=True):
+            if wrong:
+                raise _differs(part[0], f" at {wrong}")
+
+
+def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
+    return (items[k : k + size] for k in range(0, len(items), size))
+
+
+def _differs(name: str, where: str) -> WriteVerifyError:
+    return WriteVerifyError(
+        f"save_cube: {name!r} read back{where} differs from what was written. The disk "
+        "or the connection to it changed the data. Nothing was replaced. Save again, "
+        "or elsewhere."
+    )
