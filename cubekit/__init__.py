@@ -10,10 +10,11 @@ from cubekit.errors import (
     NotFittedError,
 )
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
-from cubekit.reduction import PCA
+from cubekit.reduction import MNF, PCA, noise_covariance
 from cubekit.spectral import savgol_filter
 
 __all__ = [
+    "MNF",
     "PCA",
     "Axis",
     "AxisMismatchError",
@@ -23,6 +24,7 @@ __all__ = [
     "ModelFormatError",
     "NotFittedError",
     "derivative_operator",
+    "noise_covariance",
     "savgol_filter",
     "savgol_operator",
 ]

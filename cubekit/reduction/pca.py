@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import TYPE_CHECKING, Literal, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import xarray as xr
 
 from cubekit import kernels
 from cubekit.reduction.decomposition import (
@@ -17,27 +17,24 @@ from cubekit.reduction.decomposition import (
     separation,
     with_signs,
 )
-from cubekit.reduction.linear import LinearReduction
-from cubekit.reduction.model_file import load_model, save_model
-from cubekit.reduction.projection import Projection, projection_of
+from cubekit.reduction.estimator import Estimator
 from cubekit.reduction.requirements import (
-    require_bands,
-    require_cube,
     require_number,
     require_samples,
 )
-from cubekit.reduction.samples import aligned, in_order_of, sample_weights
-from cubekit.reduction.state import Entry, State, labelled, pack, unpack
+from cubekit.reduction.samples import sample_weights
+from cubekit.reduction.state import Entry, State
+from cubekit.reduction.statistics import Statistics, with_rounding
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
-    from pathlib import Path
+
+    import xarray as xr
 
 __all__ = ["PCA"]
 
 
-class PCA(LinearReduction):
+class PCA(Estimator):
     r"""Principal component analysis of the spectra of a cube.
 
     Parameters
@@ -110,6 +107,21 @@ class PCA(LinearReduction):
     ('y', 'x', 'component')
     """
 
+    _entries = MappingProxyType(
+        {
+            "components": Entry(("component", "band")),
+            "mean": Entry(("band",), "data"),
+            "explained_variance": Entry(("component",), "squared"),
+            "explained_variance_ratio": Entry(("component",)),
+            "singular_values": Entry(("component",), "data"),
+            "separation": Entry(("component",)),
+            "noise_variance": Entry(),
+            "n_samples": Entry(),
+            "n_dropped": Entry(),
+            "rank": Entry(),
+        }
+    )
+
     def __init__(
         self,
         n_components: int | float | None = None,
@@ -128,8 +140,6 @@ class PCA(LinearReduction):
         self.coord = coord
         self.whiten = bool(whiten)
         self.missing = missing
-        self._seen: tuple[Projection, kernels.Moments] | None = None
-        self._history = ""
 
     def __repr__(self) -> str:
         """Return the parameters that are not the default."""
@@ -173,19 +183,7 @@ class PCA(LinearReduction):
         **Chunks:** any; computed now, with one read.
         **Cost:** samples times bands squared.
         """
-        cubes = [cube] if isinstance(cube, xr.DataArray) else cube
-        self._projection, self._seen, self._published = None, None, {}
-        fitted = False
-        for each in cubes:
-            self._add(each, weights)
-            fitted = True
-        if not fitted:
-            raise ValueError(
-                "PCA.fit got no cube. There is nothing to fit. Give a DataArray, or a "
-                "list of them."
-            )
-        self._solve()
-        return self
+        return self._fit_all(cube, weights=weights)
 
     def partial_fit(
         self, cube: xr.DataArray, *, weights: xr.DataArray | None = None
@@ -212,121 +210,17 @@ class PCA(LinearReduction):
         self._solve()
         return self
 
-    def merge(self, other: PCA) -> PCA:
-        """Model of the cubes of two models.
-
-        Parameters
-        ----------
-        other : PCA
-            Fitted to the same bands, in the same units.
-
-        Returns
-        -------
-        PCA
-            What a fit of both cubes gives, with the parameters of this model.
-        """
-        self._fitted("merge")
-        other._fitted("merge")
-        mine, moments = self._statistics("merge")
-        found = in_order_of(mine, *other._statistics("merge"))
-        both = self._empty_copy()
-        both._seen = mine, kernels.merge([moments, found])
-        both._solve()
-        return both
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the model to a netCDF file that any netCDF reader understands.
-
-        Parameters
-        ----------
-        path : path
-            The file; its folder must be there.
-        overwrite : bool, default False
-            Replace a file that exists.
-
-        Returns
-        -------
-        Path
-
-        Notes
-        -----
-        The file is written beside the target and renamed, so it is there whole or not
-        at all. It holds the covariance too: a loaded model can go on fitting.
-        """
-        self._fitted("save")
-        options = {
-            "n_components": self.n_components,
-            "coord": self.coord,
-            "whiten": int(self.whiten),
-            "missing": self.missing,
-        }
-        model = pack(self._state, _ENTRIES, options)
-        return save_model(
-            model.assign_attrs(history=self._history), path, "PCA", overwrite=overwrite
-        )
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> PCA:
-        """Model from a file that `save` wrote.
-
-        Parameters
-        ----------
-        path : path
-
-        Returns
-        -------
-        PCA
-            With scores identical to those of the saved model.
-
-        Raises
-        ------
-        ModelFormatError
-            If the file is no PCA model, or damaged.
-        """
-        model = load_model(path, "PCA")
-        state, options = unpack(model, _ENTRIES)
-        pca = cls(
-            options.get("n_components"),
-            coord=options.get("coord"),
-            whiten=bool(options["whiten"]),
-            missing=options["missing"],
-        )
-        pca._history = str(model.attrs.get("history", ""))
-        pca._set(state)
-        return pca
-
-    def _add(self, cube: xr.DataArray, weights: xr.DataArray | None) -> None:
+    def _add(self, cube: xr.DataArray, weights: xr.DataArray | None = None) -> None:
         """Take the spectra of a cube into the statistics."""
-        require_cube(cube, "PCA")
-        if self._seen is None:
-            template = projection_of(cube, self.coord)
-            require_bands(template, "PCA")
-        else:
-            template = self._seen[0]
-            cube = aligned(cube, template, "PCA: fit")
-        dim = template.axis.dim
-        weighed = sample_weights(cube, dim, weights, "PCA")
-        found = kernels.moments(
-            cube.data, cube.get_axis_num(dim), template.good, weighed
-        )
-        if cube.dtype.kind == "f":
-            found = found._replace(rounding=float(np.finfo(cube.dtype).eps))
-        if self._seen is not None:
-            found = kernels.merge([self._seen[1], found])
-        self._seen = template, found
-        self._history = str(cube.attrs.get("history", self._history))
-
-    def _statistics(self, method: str) -> tuple[Projection, kernels.Moments]:
-        if self._seen is None:
-            raise ValueError(
-                f"PCA.{method}: this model holds components, but no covariance. It was "
-                "made from components alone. Fit a model to the cubes instead."
-            )
-        return self._seen
+        cube, template = self._to_fit(cube)
+        axis = cube.get_axis_num(template.axis.dim)
+        weighed = sample_weights(cube, template.axis.dim, weights, "PCA")
+        found = kernels.moments(cube.data, axis, template.good, weighed)
+        self._take_in(Statistics(template, with_rounding(found, cube.dtype)), cube)
 
     def _solve(self) -> None:
         """Find the components of the statistics so far."""
-        template, moments = self._statistics("fit")
+        template, moments, _ = self._statistics("fit")
         require_samples(moments, template, self.n_components, "PCA")
         values, vectors = principal(moments.covariance)
         rank = numerical_rank(values, moments)
@@ -355,11 +249,9 @@ class PCA(LinearReduction):
         }
         self._set(State(template, found, moments))
 
-    def _set(self, state: State) -> None:
-        """Set the fitted attributes."""
-        self._state = state
-        template, found, moments = state
-        self._seen = None if moments is None else (template, moments)
+    def _project(self, state: State) -> None:
+        """Set the matrices of the projection, scaled if whitened."""
+        template, found, _ = state
         vectors = found["components"][:, template.good]
         forward, backward = vectors, vectors.T
         if self.whiten:
@@ -372,17 +264,15 @@ class PCA(LinearReduction):
             forward=forward,
             backward=backward,
         )
-        self._published = {
-            f"{name}_": value for name, value in labelled(state, _ENTRIES).items()
-        }
 
-    def _empty_copy(self) -> PCA:
-        return PCA(
-            self.n_components,
-            coord=self.coord,
-            whiten=self.whiten,
-            missing=self.missing,
-        )
+    def _options(self) -> dict[str, Any]:
+        """Parameters as plain values."""
+        return {
+            "n_components": self.n_components,
+            "coord": self.coord,
+            "whiten": int(self.whiten),
+            "missing": self.missing,
+        }
 
     def _label(self) -> str:
         if self._projection is None or not len(self._projection.forward):
@@ -391,17 +281,3 @@ class PCA(LinearReduction):
 
     def _unitless(self) -> set[str]:
         return {"units"} if self.whiten else set()
-
-
-_ENTRIES = {
-    "components": Entry(("component", "band")),
-    "mean": Entry(("band",), "data"),
-    "explained_variance": Entry(("component",), "squared"),
-    "explained_variance_ratio": Entry(("component",)),
-    "singular_values": Entry(("component",), "data"),
-    "separation": Entry(("component",)),
-    "noise_variance": Entry(),
-    "n_samples": Entry(),
-    "n_dropped": Entry(),
-    "rank": Entry(),
-}

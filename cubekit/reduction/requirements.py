@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from cubekit.kernels import Moments
     from cubekit.reduction.projection import Projection
 
-__all__ = ["require_bands", "require_cube", "require_number", "require_samples"]
+__all__ = [
+    "require_bands",
+    "require_count",
+    "require_cube",
+    "require_number",
+    "require_samples",
+]
 
 
 def require_cube(cube: Any, model: str) -> None:
@@ -28,19 +34,22 @@ def require_cube(cube: Any, model: str) -> None:
     require_real(cube, model)
 
 
+def require_count(model: str, number: Any, name: str = "n_components") -> None:
+    """Raise unless it is a number of components, or None."""
+    if number is not None:
+        require_integer(model, name, number, 1)
+
+
 def require_number(model: str, number: Any) -> None:
     """Raise unless it is a number of components, a share of variance, or None."""
-    if number is None:
-        return
-    if isinstance(number, float | np.floating):
-        if 0 < number < 1:
-            return
+    if not isinstance(number, float | np.floating):
+        require_count(model, number)
+    elif not 0 < number < 1:
         raise ValueError(
             f"{model}: n_components={number} is out of range. A float is the share of "
             "the variance to explain, between 0 and 1. Use an int for a number of "
             "components, or None for all."
         )
-    require_integer(model, "n_components", number, 1)
 
 
 def require_bands(fitted: Projection, model: str) -> None:
