@@ -144,8 +144,8 @@ class Estimator(LinearReduction):
         """Cube as the statistics so far need it, and the template of all."""
         kind = type(self).__name__
         require_cube(cube, kind)
-        if self._seen is not None:
-            template = self._seen.template
+        if self._seen is not None or self._projection is not None:
+            template = self._statistics("partial_fit").template
             return aligned(cube, template, f"{kind}: fit"), template
         template = projection_of(cube, self.coord)
         require_bands(template, kind)
@@ -162,8 +162,8 @@ class Estimator(LinearReduction):
         if self._seen is None:
             raise ValueError(
                 f"{type(self).__name__}.{method}: this model holds components, but no "
-                "covariance. It was made from components alone. Fit a model to the "
-                "cubes instead."
+                "covariance. It was found in steps, or made from components alone. Fit "
+                "one model to all cubes instead."
             )
         return self._seen
 

@@ -10,11 +10,13 @@ import xarray as xr
 from cubekit.arguments import require_integer, require_real
 
 if TYPE_CHECKING:
-    from cubekit.kernels import Moments
+    from cubekit.kernels import Moments, Product
     from cubekit.reduction.projection import Projection
 
 __all__ = [
+    "is_count",
     "require_bands",
+    "require_choice",
     "require_count",
     "require_cube",
     "require_number",
@@ -32,6 +34,20 @@ def require_cube(cube: Any, model: str) -> None:
             'dims=("y", "x", "wavelength"), coords={"wavelength": wavelengths}).'
         )
     require_real(cube, model)
+
+
+def is_count(number: Any) -> bool:
+    """Whether it is a number of components, and no share or None."""
+    return isinstance(number, int | np.integer)
+
+
+def require_choice(model: str, name: str, value: Any, known: tuple[str, ...]) -> None:
+    """Raise unless an option is one of those known."""
+    if value not in known:
+        raise ValueError(
+            f"{model}: {name}={value!r} is unknown. It can be "
+            f"{', '.join(map(repr, known))}. Use {name}={known[0]!r}."
+        )
 
 
 def require_count(model: str, number: Any, name: str = "n_components") -> None:
@@ -62,7 +78,7 @@ def require_bands(fitted: Projection, model: str) -> None:
 
 
 def require_samples(
-    moments: Moments, fitted: Projection, asked: Any, model: str
+    moments: Moments | Product, fitted: Projection, asked: Any, model: str
 ) -> None:
     """Raise unless there are enough spectra and bands for the components."""
     bands, axis = len(fitted.good), fitted.axis
@@ -85,7 +101,7 @@ def require_samples(
             "coordinate 'good_band', or fit PCA(n, missing=\"em\")."
         )
     most = min(moments.samples, bands)
-    if isinstance(asked, int | np.integer) and asked > most:
+    if is_count(asked) and asked > most:
         raise ValueError(
             f"{model}.fit: n_components={asked} is out of range. There are "
             f"{moments.samples} whole spectra of {bands} good bands. Use "

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["aligned", "sample_weights"]
 
 
-def aligned(cube: xr.DataArray, fitted: Projection, doing: str) -> xr.DataArray:
+def aligned(
+    cube: xr.DataArray, fitted: Projection, doing: str, *, may_miss: bool = False
+) -> xr.DataArray:
     """Cube with its bands in the order of a model; raise unless it has the same."""
     axis = fitted.axis
     if axis.name in cube.coords and cube.coords[axis.name].dims == (axis.dim,):
@@ -37,6 +39,8 @@ def aligned(cube: xr.DataArray, fitted: Projection, doing: str) -> xr.DataArray:
     _require_units(cube, fitted.units, doing)
     if found.good is not None:
         spoiled = [k for k in fitted.good if not found.good[k]]
+        if spoiled and may_miss:
+            return cube.where(xr.DataArray(found.good, dims=axis.dim))
         if spoiled:
             raise ValueError(
                 f"cannot {doing.split(': ', 1)[1]} this cube: it marks "

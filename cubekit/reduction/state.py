@@ -21,7 +21,7 @@ OTHER = "_other"  # what the dims of a matrix between bands end in
 
 
 class Entry(NamedTuple):
-    """Dims and units of a fitted attribute: of "component", "band", "other band"."""
+    """Dims and units of a fitted attribute: "component", "band", "other band"..."""
 
     dims: tuple[str, ...] = ()
     units: str = ""  # "data", "squared" or none
@@ -53,6 +53,7 @@ def labelled(state: State, entries: Mapping[str, Entry]) -> dict[str, Any]:
         "component": component,
         "band": bands,
         "other band": other,
+        "iteration": {},
     }
     out = {}
     for name, entry in entries.items():
@@ -163,6 +164,7 @@ def _dims(entry: Entry, axis: Axis) -> tuple[str, ...]:
         "component": "component",
         "band": axis.dim,
         "other band": f"{axis.dim}{OTHER}",
+        "iteration": "iteration",
     }
     return tuple(names[dim] for dim in entry.dims)
 
