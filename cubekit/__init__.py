@@ -26,7 +26,7 @@ from cubekit.operators import (
     resample_operator,
     savgol_operator,
 )
-from cubekit.reduction import PCA
+from cubekit.reduction import MNF, PCA, noise_covariance
 from cubekit.spatial import (
     derivative,
     divergence,
@@ -50,6 +50,7 @@ from cubekit.spectral import (
 )
 
 __all__ = [
+    "MNF",
     "PCA",
     "Axis",
     "AxisMismatchError",
@@ -80,6 +81,7 @@ __all__ = [
     "hessian_norm",
     "laplacian",
     "mark_bad",
+    "noise_covariance",
     "normalize",
     "normalized_difference",
     "open_cube",

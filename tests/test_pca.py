@@ -548,3 +548,45 @@ def test_the_model_shows_what_it_is(cube):
     )
     assert repr(ck.PCA()) == "PCA()"
     assert "PCA(3): 12 wavelength -> 3 component" in repr(ck.PCA(3).fit(cube).operator)
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_a_scikit_learn_model_gives_the_same_scores_both_ways(cube, whiten):
+    pca = ck.PCA(4, whiten=whiten).fit(cube)
+    x = cube.values.reshape(-1, 12)
+    theirs = pca.to_sklearn()
+    np.testing.assert_allclose(
+        theirs.transform(x), pca.transform(cube).values.reshape(-1, 4), atol=1e-10
+    )
+    np.testing.assert_allclose(
+        theirs.inverse_transform(theirs.transform(x)),
+        pca.inverse_transform(pca.transform(cube)).values.reshape(-1, 12),
+        atol=1e-10,
+    )
+    fitted = decomposition.PCA(4, whiten=whiten).fit(x)
+    ours = ck.PCA.from_sklearn(fitted, ck.Axis.from_cube(cube), units="W")
+    np.testing.assert_allclose(ours.transform(cube), pca.transform(cube), atol=1e-8)
+    for name in ("explained_variance_", "explained_variance_ratio_", "mean_"):
+        xr.testing.assert_allclose(getattr(ours, name), getattr(pca, name))
+    assert ours.noise_variance_ == pytest.approx(pca.noise_variance_)
+    with pytest.raises(ValueError, match="but no covariance"):
+        ours.merge(pca)
+
+
+def test_a_scikit_learn_model_has_the_good_bands_as_features(cube):
+    good = np.arange(12) != 5
+    marked = cube.assign_coords(good_band=("wavelength", good))
+    pca = ck.PCA(3).fit(marked)
+    theirs = pca.to_sklearn()
+    assert theirs.n_features_in_ == 11
+    back = ck.PCA.from_sklearn(theirs, ck.Axis.from_cube(marked))
+    xr.testing.assert_allclose(back.components_, pca.components_)
+
+
+def test_a_scikit_learn_model_that_does_not_fit_is_refused(cube):
+    axis = ck.Axis.from_cube(cube)
+    with pytest.raises(ValueError, match="is not fitted"):
+        ck.PCA.from_sklearn(decomposition.PCA(2), axis)
+    narrow = decomposition.PCA(2).fit(cube.values.reshape(-1, 12)[:, :7])
+    with pytest.raises(ValueError, match="7 features, the axis 12 good bands"):
+        ck.PCA.from_sklearn(narrow, axis)

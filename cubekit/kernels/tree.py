@@ -31,8 +31,9 @@ def fold_chunks(
     *,
     argument: Any = None,
     beside: da.Array | None = None,
+    along: Sequence[int] = (),
 ) -> Result:
-    """Compute ``merge`` over ``leaf(chunk, axis, argument, beside)`` of all chunks.
+    """Compute ``merge`` over ``leaf(chunk, axis, argument, *more)`` of all chunks.
 
     Parameters
     ----------
@@ -46,6 +47,9 @@ def fold_chunks(
         Given to every leaf.
     beside : Dask array, optional
         Chunked as `x` without `axis`; its chunk is given to the leaf.
+    along : sequence of int, optional
+        For each of these axes the leaf is given the first samples of the next chunk, or
+        None at the end.
 
     Returns
     -------
@@ -59,14 +63,30 @@ def fold_chunks(
     graph: dict[Any, Any] = {f"{name}-argument": argument}
     keys: list[Any] = []
     others = [range(1) if k == axis else range(n) for k, n in enumerate(x.numblocks)]
+
+    def pieces_at(*place: int) -> list[Any]:
+        bands = range(x.numblocks[axis])
+        return [(x.name, *place[:axis], k, *place[axis + 1 :]) for k in bands]
+
     for place in itertools.product(*others):
-        pieces = [
-            (x.name, *place[:axis], k, *place[axis + 1 :])
-            for k in range(x.numblocks[axis])
-        ]
-        extra = [
+        pieces = pieces_at(*place)
+        extra: list[Any] = [
             (array.name, *place[:axis], *place[axis + 1 :]) for array in arrays[1:]
         ]
+        for direction in along:
+            after = list(place)
+            after[direction] += 1
+            if after[direction] == x.numblocks[direction]:
+                extra.append(None)
+                continue
+            first = (slice(None),) * direction + (slice(1),)
+            edges = []
+            for piece in pieces_at(*after):
+                edges.append((f"{name}-edge-{direction}", *piece[1:]))
+                graph[edges[-1]] = (_copied, piece, first)
+            key = (f"{name}-edges-{direction}", len(keys))
+            graph[key] = (_concatenated, edges, axis)
+            extra.append(key)
         keys.append((name, len(keys)))
         graph[keys[-1]] = (_joined, leaf, pieces, axis, f"{name}-argument", *extra)
     level = 0
@@ -96,7 +116,16 @@ def _joined(
     pieces: list[npt.NDArray[Any]],
     axis: int,
     argument: Any,
-    *beside: npt.NDArray[Any],
+    *beside: Any,
 ) -> Result:
-    x = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=axis)
-    return leaf(x, axis, argument, *beside)
+    return leaf(_concatenated(pieces, axis), axis, argument, *beside)
+
+
+def _concatenated(pieces: list[npt.NDArray[Any]], axis: int) -> npt.NDArray[Any]:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=axis)
+
+
+def _copied(x: npt.NDArray[Any], index: Any) -> npt.NDArray[Any]:
+    """Part of a chunk that does not keep the chunk alive."""
+    part: npt.NDArray[Any] = x[index].copy()
+    return part

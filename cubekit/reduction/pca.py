@@ -4,40 +4,50 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import TYPE_CHECKING, Literal, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import xarray as xr
 
 from cubekit import kernels
+from cubekit.kernels import Latent
 from cubekit.reduction.decomposition import (
     number_kept,
     numerical_rank,
     principal,
     separation,
-    with_signs,
 )
-from cubekit.reduction.linear import LinearReduction
-from cubekit.reduction.model_file import load_model, save_model
+from cubekit.reduction.described import Spread, described
+from cubekit.reduction.estimator import Estimator
 from cubekit.reduction.projection import Projection, projection_of
 from cubekit.reduction.requirements import (
+    is_count,
     require_bands,
+    require_choice,
     require_cube,
     require_number,
     require_samples,
 )
-from cubekit.reduction.samples import aligned, in_order_of, sample_weights
-from cubekit.reduction.state import Entry, State, labelled, pack, unpack
+from cubekit.reduction.samples import aligned, sample_weights
+from cubekit.reduction.sklearn_bridge import state_of_sklearn, to_sklearn
+from cubekit.reduction.state import Entry, State
+from cubekit.reduction.statistics import Statistics, with_rounding
+from cubekit.reduction.stepwise import latent_found, leading_found
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from cubekit.axis import Axis
+
 
 __all__ = ["PCA"]
 
+# bands above which a whole covariance takes too long
+_MANY = 4000
 
-class PCA(LinearReduction):
+
+class PCA(Estimator):
     r"""Principal component analysis of the spectra of a cube.
 
     Parameters
@@ -49,9 +59,15 @@ class PCA(LinearReduction):
         Coordinate of the bands; the spectral one if not given.
     whiten : bool, default False
         Scale the scores to unit variance.
-    missing : {"drop"}
-        Spectra that miss a good band (NaN or Inf) are left out of the fit, and their
-        scores are NaN.
+    missing : {"drop", "solve", "em"}
+        Spectra that miss a good band (NaN or Inf) are left out of the fit. With "drop"
+        their scores are NaN; with "solve" they are found by least squares on the bands
+        that are there. With "em" such spectra also enter the fit, by expectation
+        maximisation of a probabilistic model [2]_; `n_components` must be an int.
+    solver : {"auto", "exact", "randomized"}
+        The whole covariance, or only its leading components by randomised power
+        iterations; "auto" takes the latter for an int `n_components` of more than 4000
+        bands.
 
     Attributes
     ----------
@@ -71,7 +87,9 @@ class PCA(LinearReduction):
     n_samples_, n_dropped_ : int
         Spectra in the fit, and those left out.
     rank_ : int
-        Directions with more variance than rounding makes.
+        Directions with more variance than rounding makes, as far as is known.
+    log_likelihood_ : DataArray, dims (iteration,)
+        With ``missing="em"``: of all values, step by step; it never falls.
 
     Notes
     -----
@@ -81,9 +99,14 @@ class PCA(LinearReduction):
 
     Weights count as in ``numpy.cov(aweights=...)``: only their ratios matter.
 
-    **Missing values:** see `missing`. Bad bands (coordinate ``good_band``) are left
-    out: weight 0, NaN in what comes back.
-    **Chunks:** any, bands included; `fit` computes, and reads each chunk once.
+    With "em" or the randomised solver there is no covariance, so `partial_fit` and
+    `merge` are not possible; "em" divides by n, as likelihood does.
+
+    **Missing values:** see `missing`. Scores are NaN where the bands of a spectrum do
+    not determine them; scores of "em" are those of least squares, not shrunk. Bad
+    bands (coordinate ``good_band``) are left out: weight 0, NaN in what comes back.
+    **Chunks:** any, bands included; `fit` computes, and reads each chunk once; "em" and
+    the randomised solver once for each step.
     **Cost:** samples times bands squared. Products are in float64; in a NumPy cube of
     float32 so large that it matters they are in float32, summed in float64, with errors
     of about 1e-7.
@@ -91,6 +114,7 @@ class PCA(LinearReduction):
     References
     ----------
     .. [1] Chan, T. F., Golub, G. H. and LeVeque, R. J. (1983), Am. Stat. 37, 242-247.
+    .. [2] Tipping, M. E. and Bishop, C. M. (1999), J. R. Stat. Soc. B 61, 611-622.
 
     Examples
     --------
@@ -110,26 +134,47 @@ class PCA(LinearReduction):
     ('y', 'x', 'component')
     """
 
+    _entries = MappingProxyType(
+        {
+            "components": Entry(("component", "band")),
+            "mean": Entry(("band",), "data"),
+            "explained_variance": Entry(("component",), "squared"),
+            "explained_variance_ratio": Entry(("component",)),
+            "singular_values": Entry(("component",), "data"),
+            "separation": Entry(("component",)),
+            "noise_variance": Entry(),
+            "n_samples": Entry(),
+            "n_dropped": Entry(),
+            "rank": Entry(),
+            "log_likelihood": Entry(("iteration",), is_optional=True),
+        }
+    )
+
     def __init__(
         self,
         n_components: int | float | None = None,
         *,
         coord: str | None = None,
         whiten: bool = False,
-        missing: Literal["drop"] = "drop",
+        missing: Literal["drop", "solve", "em"] = "drop",
+        solver: Literal["auto", "exact", "randomized"] = "auto",
     ) -> None:
         require_number("PCA", n_components)
-        if missing not in {"drop"}:
-            raise ValueError(
-                f"PCA: missing={missing!r} is unknown. Spectra with missing bands are "
-                'dropped. Use missing="drop".'
-            )
+        require_choice("PCA", "missing", missing, ("drop", "solve", "em"))
+        require_choice("PCA", "solver", solver, ("auto", "exact", "randomized"))
+        for option in ('missing="em"', 'solver="randomized"'):
+            name, value = option.replace('"', "").split("=")
+            asked = {"missing": missing, "solver": solver}[name]
+            if asked == value and not is_count(n_components):
+                raise ValueError(
+                    f"PCA: {option} with n_components={n_components}. It needs to know "
+                    "how many components there are. Give an int."
+                )
         self.n_components = n_components
         self.coord = coord
         self.whiten = bool(whiten)
         self.missing = missing
-        self._seen: tuple[Projection, kernels.Moments] | None = None
-        self._history = ""
+        self.solver = solver
 
     def __repr__(self) -> str:
         """Return the parameters that are not the default."""
@@ -137,6 +182,7 @@ class PCA(LinearReduction):
         given += [f"coord={self.coord!r}"] if self.coord is not None else []
         given += ["whiten=True"] if self.whiten else []
         given += [f"missing={self.missing!r}"] if self.missing != "drop" else []
+        given += [f"solver={self.solver!r}"] if self.solver != "auto" else []
         return f"PCA({', '.join(given)})"
 
     def fit(
@@ -173,19 +219,12 @@ class PCA(LinearReduction):
         **Chunks:** any; computed now, with one read.
         **Cost:** samples times bands squared.
         """
-        cubes = [cube] if isinstance(cube, xr.DataArray) else cube
-        self._projection, self._seen, self._published = None, None, {}
-        fitted = False
-        for each in cubes:
-            self._add(each, weights)
-            fitted = True
-        if not fitted:
-            raise ValueError(
-                "PCA.fit got no cube. There is nothing to fit. Give a DataArray, or a "
-                "list of them."
-            )
-        self._solve()
-        return self
+        if isinstance(cube, xr.DataArray):
+            require_cube(cube, "PCA")
+            template = projection_of(cube, self.coord)
+            if self.missing == "em" or self._is_randomized(len(template.axis)):
+                return self._fit_in_steps(cube, template, weights)
+        return self._fit_all(cube, weights=weights)
 
     def partial_fit(
         self, cube: xr.DataArray, *, weights: xr.DataArray | None = None
@@ -212,121 +251,58 @@ class PCA(LinearReduction):
         self._solve()
         return self
 
-    def merge(self, other: PCA) -> PCA:
-        """Model of the cubes of two models.
-
-        Parameters
-        ----------
-        other : PCA
-            Fitted to the same bands, in the same units.
+    def to_sklearn(self) -> Any:
+        """Fitted ``sklearn.decomposition.PCA`` with these components.
 
         Returns
         -------
-        PCA
-            What a fit of both cubes gives, with the parameters of this model.
+        sklearn.decomposition.PCA
+            Its features are the good bands, in the order of the axis. Needs
+            scikit-learn.
         """
-        self._fitted("merge")
-        other._fitted("merge")
-        mine, moments = self._statistics("merge")
-        found = in_order_of(mine, *other._statistics("merge"))
-        both = self._empty_copy()
-        both._seen = mine, kernels.merge([moments, found])
-        both._solve()
-        return both
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the model to a netCDF file that any netCDF reader understands.
-
-        Parameters
-        ----------
-        path : path
-            The file; its folder must be there.
-        overwrite : bool, default False
-            Replace a file that exists.
-
-        Returns
-        -------
-        Path
-
-        Notes
-        -----
-        The file is written beside the target and renamed, so it is there whole or not
-        at all. It holds the covariance too: a loaded model can go on fitting.
-        """
-        self._fitted("save")
-        options = {
-            "n_components": self.n_components,
-            "coord": self.coord,
-            "whiten": int(self.whiten),
-            "missing": self.missing,
-        }
-        model = pack(self._state, _ENTRIES, options)
-        return save_model(
-            model.assign_attrs(history=self._history), path, "PCA", overwrite=overwrite
-        )
+        self._fitted("to_sklearn")
+        return to_sklearn(self._state, self.whiten)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> PCA:
-        """Model from a file that `save` wrote.
+    def from_sklearn(cls, model: Any, axis: Axis, *, units: str | None = None) -> Self:
+        """Model with the components of a fitted ``sklearn.decomposition.PCA``.
 
         Parameters
         ----------
-        path : path
+        model : sklearn.decomposition.PCA
+            Fitted; its features are the good bands of the axis, in order.
+        axis : Axis
+            Where the bands are: ``Axis.from_cube(cube)``.
+        units : str, optional
+            Units of the values it was fitted to.
 
         Returns
         -------
         PCA
-            With scores identical to those of the saved model.
-
-        Raises
-        ------
-        ModelFormatError
-            If the file is no PCA model, or damaged.
+            With signs by our rule. It has no covariance to merge with others.
         """
-        model = load_model(path, "PCA")
-        state, options = unpack(model, _ENTRIES)
-        pca = cls(
-            options.get("n_components"),
-            coord=options.get("coord"),
-            whiten=bool(options["whiten"]),
-            missing=options["missing"],
-        )
-        pca._history = str(model.attrs.get("history", ""))
-        pca._set(state)
-        return pca
+        bridged = cls(len(getattr(model, "components_", [0])), coord=axis.name)
+        bridged.whiten = bool(model.whiten)
+        bridged._set(state_of_sklearn(model, axis, units))
+        return bridged
 
-    def _add(self, cube: xr.DataArray, weights: xr.DataArray | None) -> None:
+    def _add(self, cube: xr.DataArray, weights: xr.DataArray | None = None) -> None:
         """Take the spectra of a cube into the statistics."""
-        require_cube(cube, "PCA")
-        if self._seen is None:
-            template = projection_of(cube, self.coord)
-            require_bands(template, "PCA")
-        else:
-            template = self._seen[0]
-            cube = aligned(cube, template, "PCA: fit")
-        dim = template.axis.dim
-        weighed = sample_weights(cube, dim, weights, "PCA")
-        found = kernels.moments(
-            cube.data, cube.get_axis_num(dim), template.good, weighed
-        )
-        if cube.dtype.kind == "f":
-            found = found._replace(rounding=float(np.finfo(cube.dtype).eps))
-        if self._seen is not None:
-            found = kernels.merge([self._seen[1], found])
-        self._seen = template, found
-        self._history = str(cube.attrs.get("history", self._history))
-
-    def _statistics(self, method: str) -> tuple[Projection, kernels.Moments]:
-        if self._seen is None:
+        if self.missing == "em" or self.solver == "randomized":
             raise ValueError(
-                f"PCA.{method}: this model holds components, but no covariance. It was "
-                "made from components alone. Fit a model to the cubes instead."
+                "PCA: cubes cannot be added one by one to a model that is found in "
+                "steps (missing='em', solver='randomized'). Every step needs them all. "
+                "Join them: xarray.concat(cubes, dim)."
             )
-        return self._seen
+        cube, template = self._to_fit(cube)
+        axis = cube.get_axis_num(template.axis.dim)
+        weighed = sample_weights(cube, template.axis.dim, weights, "PCA")
+        found = kernels.moments(cube.data, axis, template.good, weighed)
+        self._take_in(Statistics(template, with_rounding(found, cube.dtype)), cube)
 
     def _solve(self) -> None:
         """Find the components of the statistics so far."""
-        template, moments = self._statistics("fit")
+        template, moments, _ = self._statistics("fit")
         require_samples(moments, template, self.n_components, "PCA")
         values, vectors = principal(moments.covariance)
         rank = numerical_rank(values, moments)
@@ -338,28 +314,70 @@ class PCA(LinearReduction):
                 UserWarning,
                 stacklevel=3,
             )
-        kept = np.where(np.arange(count) < rank, values[:count], 0)
-        total, rest = float(values.sum()), values[count:]
-        ascending = np.argsort(np.argsort(template.axis.values))[template.good]
-        found = {
-            "components": template.on_axis(with_signs(vectors[:count], ascending), 0.0),
-            "mean": template.on_axis(moments.mean),
-            "explained_variance": kept,
-            "explained_variance_ratio": kept / total if total else 0 * kept,
-            "singular_values": np.sqrt(kept * moments.freedom),
-            "separation": separation(values, moments.effective_samples)[:count],
-            "noise_variance": float(rest.mean()) if len(rest) else 0.0,
-            "n_samples": moments.samples,
-            "n_dropped": moments.dropped,
-            "rank": rank,
-        }
-        self._set(State(template, found, moments))
+        found = described(
+            template,
+            np.where(np.arange(len(values)) < rank, values, 0)[:count],
+            vectors[:count],
+            moments.mean,
+            Spread(
+                total=float(values.sum()),
+                noise=float(values[count:].mean()) if count < len(values) else 0.0,
+                freedom=moments.freedom,
+                separation=separation(values, moments.effective_samples)[:count],
+            ),
+        )
+        counts = {"n_samples": moments.samples, "n_dropped": moments.dropped}
+        self._set(State(template, {**found, **counts, "rank": rank}, moments))
 
-    def _set(self, state: State) -> None:
-        """Set the fitted attributes."""
-        self._state = state
-        template, found, moments = state
-        self._seen = None if moments is None else (template, moments)
+    def _is_randomized(self, bands: int) -> bool:
+        many = bands > _MANY and is_count(self.n_components)
+        return self.solver == "randomized" or (self.solver == "auto" and many)
+
+    def _fit_in_steps(
+        self, cube: xr.DataArray, template: Projection, weights: xr.DataArray | None
+    ) -> Self:
+        """Find the components without a covariance, in several reads of the cube."""
+        self._forget()
+        require_bands(template, "PCA")
+        way = 'missing="em"' if self.missing == "em" else "the randomised solver"
+        if weights is not None:
+            raise ValueError(
+                f"PCA.fit: weights with {way}. It counts all spectra alike. Use "
+                'missing="drop" and solver="exact".'
+            )
+        fit = latent_found if self.missing == "em" else leading_found
+        found = fit(cube, template, int(self.n_components or 1))
+        self._history = str(cube.attrs.get("history", ""))
+        self._set(State(template, found))
+        return self
+
+    def transform(self, cube: xr.DataArray) -> xr.DataArray:  # noqa: D102
+        if self.missing == "drop":
+            return super().transform(cube)
+        fitted = self._fitted("transform")
+        cube = self._aligned(cube, "transform")
+        axis = cube.get_axis_num(fitted.axis.dim)
+        vectors = self.components_.values[:, fitted.good]
+        data = kernels.solve(
+            cube.data, axis, Latent(fitted.good, fitted.mean, vectors.T)
+        )
+        # the operator knows the dims and coordinates of scores
+        scores = self.operator(cube).copy(data=data)
+        if self.whiten:
+            scale = np.sum(fitted.forward * vectors, axis=1)
+            scores = scores * xr.DataArray(scale.astype(data.dtype), dims="component")
+        return self._as_scores(scores, cube)
+
+    def _aligned(self, cube: xr.DataArray, doing: str) -> xr.DataArray:
+        if self.missing == "drop":
+            return super()._aligned(cube, doing)
+        require_cube(cube, "PCA")
+        fitted = self._fitted(doing)
+        return aligned(cube, fitted, f"PCA: {doing}", may_miss=True)
+
+    def _project(self, state: State) -> None:
+        """Set the matrices of the projection, scaled if whitened."""
+        template, found, _ = state
         vectors = found["components"][:, template.good]
         forward, backward = vectors, vectors.T
         if self.whiten:
@@ -372,17 +390,16 @@ class PCA(LinearReduction):
             forward=forward,
             backward=backward,
         )
-        self._published = {
-            f"{name}_": value for name, value in labelled(state, _ENTRIES).items()
-        }
 
-    def _empty_copy(self) -> PCA:
-        return PCA(
-            self.n_components,
-            coord=self.coord,
-            whiten=self.whiten,
-            missing=self.missing,
-        )
+    def _options(self) -> dict[str, Any]:
+        """Parameters as plain values."""
+        return {
+            "n_components": self.n_components,
+            "coord": self.coord,
+            "whiten": int(self.whiten),
+            "missing": self.missing,
+            "solver": self.solver,
+        }
 
     def _label(self) -> str:
         if self._projection is None or not len(self._projection.forward):
@@ -391,17 +408,3 @@ class PCA(LinearReduction):
 
     def _unitless(self) -> set[str]:
         return {"units"} if self.whiten else set()
-
-
-_ENTRIES = {
-    "components": Entry(("component", "band")),
-    "mean": Entry(("band",), "data"),
-    "explained_variance": Entry(("component",), "squared"),
-    "explained_variance_ratio": Entry(("component",)),
-    "singular_values": Entry(("component",), "data"),
-    "separation": Entry(("component",)),
-    "noise_variance": Entry(),
-    "n_samples": Entry(),
-    "n_dropped": Entry(),
-    "rank": Entry(),
-}

@@ -10,10 +10,18 @@ import xarray as xr
 from cubekit.arguments import require_integer, require_real
 
 if TYPE_CHECKING:
-    from cubekit.kernels import Moments
+    from cubekit.kernels import Moments, Product
     from cubekit.reduction.projection import Projection
 
-__all__ = ["require_bands", "require_cube", "require_number", "require_samples"]
+__all__ = [
+    "is_count",
+    "require_bands",
+    "require_choice",
+    "require_count",
+    "require_cube",
+    "require_number",
+    "require_samples",
+]
 
 
 def require_cube(cube: Any, model: str) -> None:
@@ -28,19 +36,36 @@ def require_cube(cube: Any, model: str) -> None:
     require_real(cube, model)
 
 
+def is_count(number: Any) -> bool:
+    """Whether it is a number of components, and no share or None."""
+    return isinstance(number, int | np.integer)
+
+
+def require_choice(model: str, name: str, value: Any, known: tuple[str, ...]) -> None:
+    """Raise unless an option is one of those known."""
+    if value not in known:
+        raise ValueError(
+            f"{model}: {name}={value!r} is unknown. It can be "
+            f"{', '.join(map(repr, known))}. Use {name}={known[0]!r}."
+        )
+
+
+def require_count(model: str, number: Any, name: str = "n_components") -> None:
+    """Raise unless it is a number of components, or None."""
+    if number is not None:
+        require_integer(model, name, number, 1)
+
+
 def require_number(model: str, number: Any) -> None:
     """Raise unless it is a number of components, a share of variance, or None."""
-    if number is None:
-        return
-    if isinstance(number, float | np.floating):
-        if 0 < number < 1:
-            return
+    if not isinstance(number, float | np.floating):
+        require_count(model, number)
+    elif not 0 < number < 1:
         raise ValueError(
             f"{model}: n_components={number} is out of range. A float is the share of "
             "the variance to explain, between 0 and 1. Use an int for a number of "
             "components, or None for all."
         )
-    require_integer(model, "n_components", number, 1)
 
 
 def require_bands(fitted: Projection, model: str) -> None:
@@ -53,7 +78,7 @@ def require_bands(fitted: Projection, model: str) -> None:
 
 
 def require_samples(
-    moments: Moments, fitted: Projection, asked: Any, model: str
+    moments: Moments | Product, fitted: Projection, asked: Any, model: str
 ) -> None:
     """Raise unless there are enough spectra and bands for the components."""
     bands, axis = len(fitted.good), fitted.axis
@@ -76,7 +101,7 @@ def require_samples(
             "coordinate 'good_band', or fit PCA(n, missing=\"em\")."
         )
     most = min(moments.samples, bands)
-    if isinstance(asked, int | np.integer) and asked > most:
+    if is_count(asked) and asked > most:
         raise ValueError(
             f"{model}.fit: n_components={asked} is out of range. There are "
             f"{moments.samples} whole spectra of {bands} good bands. Use "

@@ -12,13 +12,14 @@ from cubekit.axis import Axis
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from cubekit.kernels import Moments
     from cubekit.reduction.projection import Projection
 
-__all__ = ["aligned", "in_order_of", "sample_weights"]
+__all__ = ["aligned", "sample_weights"]
 
 
-def aligned(cube: xr.DataArray, fitted: Projection, doing: str) -> xr.DataArray:
+def aligned(
+    cube: xr.DataArray, fitted: Projection, doing: str, *, may_miss: bool = False
+) -> xr.DataArray:
     """Cube with its bands in the order of a model; raise unless it has the same."""
     axis = fitted.axis
     if axis.name in cube.coords and cube.coords[axis.name].dims == (axis.dim,):
@@ -38,6 +39,8 @@ def aligned(cube: xr.DataArray, fitted: Projection, doing: str) -> xr.DataArray:
     _require_units(cube, fitted.units, doing)
     if found.good is not None:
         spoiled = [k for k in fitted.good if not found.good[k]]
+        if spoiled and may_miss:
+            return cube.where(xr.DataArray(found.good, dims=axis.dim))
         if spoiled:
             raise ValueError(
                 f"cannot {doing.split(': ', 1)[1]} this cube: it marks "
@@ -45,31 +48,6 @@ def aligned(cube: xr.DataArray, fitted: Projection, doing: str) -> xr.DataArray:
                 "A score needs every band of the model. Fit a model without it."
             )
     return cube
-
-
-def in_order_of(mine: Projection, theirs: Projection, moments: Moments) -> Moments:
-    """Moments of one model for the bands of another; raise unless they are the same."""
-    same = np.array_equal(np.sort(theirs.axis.values), np.sort(mine.axis.values))
-    rank = np.argsort(np.argsort(mine.axis.values))
-    place = np.argsort(theirs.axis.values)[rank] if same else rank
-    mine.axis.require_equal(
-        theirs.axis.isel(place) if same else theirs.axis,
-        "merge two models",
-        "Only models of the same bands can be merged. Fit both on one axis.",
-    )
-    good = np.flatnonzero(np.isin(place, theirs.good))
-    if not np.array_equal(mine.good, good):
-        raise ValueError(
-            "cannot merge two models: their bad bands differ. A covariance needs the "
-            "same bands in both. Mark the same ones in 'good_band'."
-        )
-    if mine.units and theirs.units and mine.units != theirs.units:
-        raise ValueError(
-            f"cannot merge two models: one is in {mine.units}, the other in "
-            f"{theirs.units}. A covariance has one unit. Convert one of the cubes, and "
-            "fit it again."
-        )
-    return moments.take(np.searchsorted(theirs.good, place[good]))
 
 
 def _require_units(cube: xr.DataArray, units: str | None, doing: str) -> None:

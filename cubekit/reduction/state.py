@@ -15,13 +15,13 @@ from cubekit.reduction.projection import Projection
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Entry", "State", "labelled", "pack", "unpack"]
+__all__ = ["OTHER", "Entry", "State", "labelled", "pack", "unpack"]
 
-_OTHER = "_other"  # what the dims of a matrix between bands end in
+OTHER = "_other"  # what the dims of a matrix between bands end in
 
 
 class Entry(NamedTuple):
-    """Dims and units of a fitted attribute: of "component", "band", "other band"."""
+    """Dims and units of a fitted attribute: "component", "band", "other band"..."""
 
     dims: tuple[str, ...] = ()
     units: str = ""  # "data", "squared" or none
@@ -43,8 +43,8 @@ def labelled(state: State, entries: Mapping[str, Entry]) -> dict[str, Any]:
     component = {"component": ("component", np.arange(1, number + 1))}
     bands = axis.to_coords()
     other = {
-        f"{axis.name}{_OTHER}": (
-            f"{axis.dim}{_OTHER}",
+        f"{axis.name}{OTHER}": (
+            f"{axis.dim}{OTHER}",
             axis.values,
             bands[axis.name].attrs,
         )
@@ -53,6 +53,7 @@ def labelled(state: State, entries: Mapping[str, Entry]) -> dict[str, Any]:
         "component": component,
         "band": bands,
         "other band": other,
+        "iteration": {},
     }
     out = {}
     for name, entry in entries.items():
@@ -83,7 +84,7 @@ def pack(
     arrays = {k: v for k, v in values.items() if entries[k].dims}
     attrs = {
         **{k: v for k, v in values.items() if not entries[k].dims},
-        **{f"option_{k}": v for k, v in options.items() if v is not None},
+        **{f"option_{k}": v for k, v in options.items() if _is_plain(v)},
         "ddof": 1,
         "band_coordinate": template.axis.name,
         "data_name": template.name or "",
@@ -91,7 +92,7 @@ def pack(
     }
     if moments is not None:
         full = template.on_axis(template.on_axis(moments.scatter).T)
-        arrays["scatter"] = ((dim, f"{dim}{_OTHER}"), full)
+        arrays["scatter"] = ((dim, f"{dim}{OTHER}"), full)
         arrays["missing_spectra"] = (
             dim,
             template.on_axis(moments.missing.astype(np.float64), 0.0),
@@ -110,7 +111,7 @@ def unpack(
         dim = str(model[name].dims[0])
         order = np.argsort(model[name].values)
         if not np.array_equal(order[::-1], np.arange(len(order))):
-            dims = {d: order for d in (dim, f"{dim}{_OTHER}") if d in model.dims}
+            dims = {d: order for d in (dim, f"{dim}{OTHER}") if d in model.dims}
             model = model.isel(dims)
         template = Projection(
             Axis.from_cube(model["mean"], name),
@@ -141,6 +142,10 @@ def unpack(
 _NUMBERS = ("samples", "dropped", "weight", "squares", "epsilon", "rounding")
 
 
+def _is_plain(option: Any) -> bool:
+    return option is not None and not isinstance(option, xr.DataArray)
+
+
 def _moments(model: xr.Dataset, template: Projection) -> Moments | None:
     if "scatter" not in model:
         return None
@@ -158,7 +163,8 @@ def _dims(entry: Entry, axis: Axis) -> tuple[str, ...]:
     names = {
         "component": "component",
         "band": axis.dim,
-        "other band": f"{axis.dim}{_OTHER}",
+        "other band": f"{axis.dim}{OTHER}",
+        "iteration": "iteration",
     }
     return tuple(names[dim] for dim in entry.dims)
 

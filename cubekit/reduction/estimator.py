@@ -1,0 +1,178 @@
+"""Fitting in parts, merging, saving and loading, alike for every linear model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import xarray as xr
+
+from cubekit.reduction.linear import LinearReduction
+from cubekit.reduction.model_file import load_model, save_model
+from cubekit.reduction.projection import Projection, projection_of
+from cubekit.reduction.requirements import require_bands, require_cube
+from cubekit.reduction.samples import aligned
+from cubekit.reduction.state import Entry, State, labelled, pack, unpack
+from cubekit.reduction.statistics import Statistics, joined
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+__all__ = ["Estimator"]
+
+
+class Estimator(LinearReduction):
+    """Linear reduction that is found from statistics which add up over cubes."""
+
+    _entries: ClassVar[Mapping[str, Entry]]
+    _seen: Statistics | None = None
+    _state: State
+    _history = ""
+
+    def _fit_all(
+        self, cubes: xr.DataArray | Iterable[xr.DataArray], **options: Any
+    ) -> Self:
+        self._forget()
+        for cube in [cubes] if isinstance(cubes, xr.DataArray) else cubes:
+            self._add(cube, **options)
+        if self._seen is None:
+            raise ValueError(
+                f"{type(self).__name__}.fit got no cube. There is nothing to fit. Give "
+                "a DataArray, or a list of them."
+            )
+        self._solve()
+        return self
+
+    def merge(self, other: Self) -> Self:
+        """Model of the cubes of two models.
+
+        Parameters
+        ----------
+        other : model of the same class
+            Fitted to the same bands, in the same units.
+
+        Returns
+        -------
+        model
+            What a fit of both cubes gives, with the parameters of this model.
+        """
+        self._fitted("merge")
+        other._fitted("merge")
+        both = self._copy(self._options())
+        both._seen = joined(self._statistics("merge"), other._statistics("merge"))
+        both._history = self._history
+        both._solve()
+        return both
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the model to a netCDF file that any netCDF reader understands.
+
+        Parameters
+        ----------
+        path : path
+            The file; its folder must be there.
+        overwrite : bool, default False
+            Replace a file that exists.
+
+        Returns
+        -------
+        Path
+
+        Notes
+        -----
+        The file is written beside the target and renamed, so it is there whole or not
+        at all. It holds the covariance too: a loaded model can go on fitting.
+        """
+        self._fitted("save")
+        kind = type(self).__name__
+        model = pack(self._state, self._entries, self._options())
+        model = model.assign_attrs(history=self._history)
+        return save_model(model, path, kind, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Model from a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        model
+            With scores identical to those of the saved model.
+
+        Raises
+        ------
+        ModelFormatError
+            If the file is no such model, or damaged.
+        """
+        model = load_model(path, cls.__name__)
+        state, options = unpack(model, cls._entries)
+        loaded = cls._copy(options)
+        loaded._history = str(model.attrs.get("history", ""))
+        loaded._set(state)
+        return loaded
+
+    @classmethod
+    def _copy(cls, options: Mapping[str, Any]) -> Self:
+        """Model with such parameters, not fitted."""
+        given = dict(options)
+        return cls(given.pop("n_components", None), **given)
+
+    def __init__(self, n_components: int | None = None, **options: Any) -> None:
+        raise NotImplementedError
+
+    def _options(self) -> dict[str, Any]:
+        """Parameters as plain values, for a file and for a copy."""
+        raise NotImplementedError
+
+    def _add(self, cube: xr.DataArray) -> None:
+        """Take the spectra of a cube into the statistics."""
+        raise NotImplementedError
+
+    def _solve(self) -> None:
+        """Find the components of the statistics so far."""
+        raise NotImplementedError
+
+    def _project(self, state: State) -> None:
+        """Set the matrices of the projection."""
+        raise NotImplementedError
+
+    def _to_fit(self, cube: xr.DataArray) -> tuple[xr.DataArray, Projection]:
+        """Cube as the statistics so far need it, and the template of all."""
+        kind = type(self).__name__
+        require_cube(cube, kind)
+        if self._seen is not None or self._projection is not None:
+            template = self._statistics("partial_fit").template
+            return aligned(cube, template, f"{kind}: fit"), template
+        template = projection_of(cube, self.coord)
+        require_bands(template, kind)
+        return cube, template
+
+    def _forget(self) -> None:
+        self._projection, self._seen, self._published = None, None, {}
+
+    def _take_in(self, found: Statistics, cube: xr.DataArray) -> None:
+        self._seen = found if self._seen is None else joined(self._seen, found)
+        self._history = str(cube.attrs.get("history", self._history))
+
+    def _statistics(self, method: str) -> Statistics:
+        if self._seen is None:
+            raise ValueError(
+                f"{type(self).__name__}.{method}: this model holds components, but no "
+                "covariance. It was found in steps, or made from components alone. Fit "
+                "one model to all cubes instead."
+            )
+        return self._seen
+
+    def _set(self, state: State) -> None:
+        """Set the fitted attributes and the projection."""
+        self._state = state
+        if state.moments is not None:
+            self._seen = Statistics(state.template, state.moments)
+        self._project(state)
+        self._published = {
+            f"{name}_": value for name, value in labelled(state, self._entries).items()
+        }

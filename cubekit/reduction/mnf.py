@@ -1,0 +1,359 @@
+"""Minimum noise fraction: components by signal-to-noise, whatever the noise is."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+import xarray as xr
+
+from cubekit import kernels
+from cubekit.reduction.decomposition import with_signs
+from cubekit.reduction.estimator import Estimator
+from cubekit.reduction.noise import given_noise, neighbour_axes
+from cubekit.reduction.requirements import require_count, require_samples
+from cubekit.reduction.state import Entry, State, labelled
+from cubekit.reduction.statistics import Statistics, with_rounding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+__all__ = ["MNF"]
+
+Array = npt.NDArray[np.float64]
+
+# share of the largest eigenvalue of the noise correlation below which it is no noise
+_SINGULAR = 1e-10
+# share of equal neighbours from which they are said
+_DUPLICATES = 0.001
+
+
+class MNF(Estimator):
+    r"""Minimum noise fraction transform of the spectra of a cube.
+
+    Parameters
+    ----------
+    n_components : int or None
+        Number of components, those of the highest signal-to-noise; or all.
+    coord : str, optional
+        Coordinate of the bands; the spectral one if not given.
+    noise : DataArray, optional
+        What the noise is estimated from: a cube (a sub-area), by differences of
+        neighbours; or a covariance, dims (band, other band), of `noise_covariance`,
+        another model or a measurement. If not given: the cube itself.
+    along : sequence of str, optional
+        Dims along which neighbours are compared; if not given, the last two that are
+        not the bands.
+
+    Attributes
+    ----------
+    components_ : DataArray, dims (component, band)
+        Weights that give the scores: rows of the forward matrix; 0 in bad bands.
+    patterns_ : DataArray, dims (component, band)
+        What a score of 1 adds to a spectrum: the inverse matrix; 0 in bad bands.
+    mean_ : DataArray, dims (band,)
+    explained_variance_ : DataArray, dims (component,)
+        Variance of the scores, in variances of their noise: 1 + `snr_`.
+    snr_ : DataArray, dims (component,)
+        Ratio of the variances of signal and noise.
+    noise_covariance_ : DataArray, dims (band, other band)
+        NaN in bad bands.
+    noise_rank_ : int
+        Directions that have noise.
+    duplicates_ : float
+        Share of neighbours that are equal in every band.
+    n_samples_, n_dropped_ : int
+
+    Notes
+    -----
+    Noise that is independent between neighbours, under a signal that is nearly equal,
+    has half the covariance of their differences [1]_. Differences are formed of floats,
+    keep their signs, and are taken along each direction about their mean.
+
+    With the noise covariance :math:`N = F^{-1} F^{-T}` the data are whitened with F and
+    rotated by the eigenvectors of :math:`F C F^T`, whose eigenvalues are 1 + SNR.
+
+    Neighbours that are equal in every band come from nearest-neighbour resampling and
+    tell nothing of the noise: they are left out and, if many, warned of. Differences of
+    several cubes are taken about the mean of each.
+
+    **Missing values:** spectra and pairs that miss a good band are left out; scores of
+    such spectra are NaN. Bad bands have weight 0 and come back as NaN.
+    **Chunks:** any; `fit` computes, in one read; neighbours meet across chunks.
+    **Cost:** three times a PCA.
+
+    References
+    ----------
+    .. [1] Green, A. A., Berman, M., Switzer, P. and Craig, M. D. (1988), IEEE Trans.
+       Geosci. Remote Sens. 26, 65-74.
+
+    Examples
+    --------
+    >>> import cubekit as ck
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> y, x = np.mgrid[:80, :80] / 80
+    >>> signal = y[..., None] * [1.0, 2.0, 1.0] + np.sin(3 * x)[..., None] * [1, 0, -1]
+    >>> cube = xr.DataArray(
+    ...     signal + rng.normal(0, 0.1, signal.shape),
+    ...     dims=("y", "x", "wavelength"),
+    ...     coords={"wavelength": [450.0, 550.0, 650.0]},
+    ... )
+    >>> mnf = ck.MNF().fit(cube)
+    >>> (mnf.snr_ > 5).values
+    array([ True,  True, False])
+    >>> clean = mnf.denoise(cube, 2)
+    """
+
+    _entries = MappingProxyType(
+        {
+            "components": Entry(("component", "band")),
+            "patterns": Entry(("component", "band"), "data"),
+            "mean": Entry(("band",), "data"),
+            "explained_variance": Entry(("component",)),
+            "snr": Entry(("component",)),
+            "noise_covariance": Entry(("band", "other band"), "squared"),
+            "noise_rank": Entry(),
+            "noise_is_given": Entry(),
+            "noise_freedom": Entry(),
+            "noise_pairs_equal": Entry(),
+            "duplicates": Entry(),
+            "n_samples": Entry(),
+            "n_dropped": Entry(),
+        }
+    )
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        coord: str | None = None,
+        noise: xr.DataArray | None = None,
+        along: Sequence[str] | None = None,
+    ) -> None:
+        require_count("MNF", n_components)
+        if noise is not None and not isinstance(noise, xr.DataArray):
+            raise TypeError(
+                f"MNF: noise is a {type(noise).__qualname__}. Its coordinates must say "
+                "which bands it is of. Give a DataArray: a cube, or a covariance from "
+                "noise_covariance(cube)."
+            )
+        self.n_components = n_components
+        self.coord = coord
+        self.noise = noise
+        self.along = None if along is None else tuple(along)
+
+    def __repr__(self) -> str:
+        """Return the parameters that are not the default."""
+        given = [] if self.n_components is None else [repr(self.n_components)]
+        given += [f"coord={self.coord!r}"] if self.coord is not None else []
+        given += ["noise=..."] if self.noise is not None else []
+        given += [f"along={self.along!r}"] if self.along is not None else []
+        return f"MNF({', '.join(given)})"
+
+    def fit(self, cube: xr.DataArray | Iterable[xr.DataArray]) -> Self:
+        """Find the components of a cube, or of several as if they were one.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., band, ...), or iterable of them
+            Real values; any chunks.
+
+        Returns
+        -------
+        MNF
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If there are too few whole spectra, no noise, or no neighbours.
+
+        Warns
+        -----
+        UserWarning
+            If the noise is singular, or many neighbours are equal.
+
+        Notes
+        -----
+        **Missing values:** spectra and pairs that miss a good band are left out.
+        **Chunks:** any; computed now, with one read. **Cost:** three times a PCA.
+        """
+        return self._fit_all(cube)
+
+    def partial_fit(self, cube: xr.DataArray) -> Self:
+        """Fit to one more cube, as if it and all before it were one.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., band, ...)
+            With the bands and units of those before.
+
+        Returns
+        -------
+        MNF
+            This model.
+
+        Notes
+        -----
+        **Missing values, chunks, cost:** as `fit`.
+        """
+        self._add(cube)
+        self._solve()
+        return self
+
+    def denoise(self, cube: xr.DataArray, n: int | None = None) -> xr.DataArray:
+        """Cube from its components of the highest signal-to-noise alone.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., band, ...)
+            With the bands and units of the fit.
+        n : int, optional
+            Number of components; all of the model if not given.
+
+        Returns
+        -------
+        DataArray, same dims as `cube`
+
+        Notes
+        -----
+        **Missing values:** spectra that miss a good band are NaN; bad bands are.
+        **Chunks:** any; lazy. **Cost:** two contractions.
+        """
+        most = len(self._fitted("denoise").forward)
+        require_count("MNF.denoise", n, "n")
+        if n is not None and n > most:
+            raise ValueError(
+                f"MNF.denoise: n={n} is out of range. The model has {most} components. "
+                f"Use n={most} or less."
+            )
+        scores = self.transform(cube)
+        clean = self.inverse_transform(scores.isel(component=slice(n)))
+        return clean.assign_attrs(cube.attrs).rename(cube.name)
+
+    def _add(self, cube: xr.DataArray) -> None:
+        """Take the spectra and the noise of a cube into the statistics."""
+        cube, template = self._to_fit(cube)
+        axis = cube.get_axis_num(template.axis.dim)
+        if self.noise is not None:
+            found = kernels.moments(cube.data, axis, template.good)
+            noise = None if self._seen is None else self._seen.noise
+            if noise is None:
+                noise = given_noise(self.noise, template, self.along)
+        else:
+            axes = neighbour_axes(cube, template.axis.dim, self.along, "MNF")
+            both = kernels.neighbours(cube.data, axis, axes, template.good)
+            found, noise = both.data, both.noise
+        found = with_rounding(found, cube.dtype)
+        self._take_in(Statistics(template, found, noise), cube)
+
+    def _solve(self) -> None:
+        """Find the components of the statistics so far."""
+        template, moments, noise = self._statistics("fit")
+        require_samples(moments, template, self.n_components, "MNF")
+        if noise is None or not noise.covariance.any():
+            raise ValueError(
+                "MNF.fit: the noise is zero. No neighbours differ, so nothing is known "
+                "of it. Give the noise of a like scene: MNF(noise=...)."
+            )
+        whiten, colour, rank = _roots(noise.covariance, moments)
+        bands = len(template.good)
+        if rank < bands:
+            warnings.warn(
+                f"MNF: the noise covariance has rank {rank} of {bands}: directions "
+                "without noise are given a little, and their signal-to-noise means "
+                "nothing but that it is high. Mark dead bands as bad in 'good_band'",
+                UserWarning,
+                stacklevel=4,
+            )
+        pairs = noise.freedom + noise.duplicates
+        duplicates = noise.duplicates / pairs if pairs else 0.0
+        if duplicates > _DUPLICATES:
+            warnings.warn(
+                f"MNF: {duplicates:.1%} of neighbouring spectra are equal in every "
+                "band, as after nearest-neighbour resampling; they are left out of the "
+                "noise. Estimate it before resampling if you can",
+                UserWarning,
+                stacklevel=4,
+            )
+        values, vectors = scipy.linalg.eigh(whiten @ moments.covariance @ whiten.T)
+        values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
+        values = values[: self.n_components]
+        vectors = vectors[:, : self.n_components]
+        ascending = np.argsort(np.argsort(template.axis.values))[template.good]
+        patterns = (colour @ vectors).T
+        signs = np.sign(np.sum(with_signs(patterns, ascending) * patterns, axis=1))
+        on_axis = template.on_axis
+        found = {
+            "components": on_axis(signs[:, None] * (vectors.T @ whiten), 0.0),
+            "patterns": on_axis(signs[:, None] * patterns, 0.0),
+            "mean": on_axis(moments.mean),
+            "explained_variance": values,
+            "snr": np.clip(values - 1, 0, None),
+            "noise_covariance": on_axis(on_axis(noise.covariance).T),
+            "noise_rank": rank,
+            "noise_is_given": int(self.noise is not None),
+            "noise_freedom": noise.freedom,
+            "noise_pairs_equal": noise.duplicates,
+            "duplicates": duplicates,
+            "n_samples": moments.samples,
+            "n_dropped": moments.dropped,
+        }
+        self._set(State(template, found, moments))
+
+    def _project(self, state: State) -> None:
+        """Set the matrices of the projection, and the noise of the statistics."""
+        template, found, moments = state
+        good = template.good
+        self._projection = dataclasses.replace(
+            template,
+            mean=found["mean"][good],
+            forward=found["components"][:, good],
+            backward=found["patterns"][:, good].T,
+        )
+        noise = kernels.Noise(
+            found["noise_covariance"][np.ix_(good, good)],
+            float(found["noise_freedom"]),
+            float(found["noise_pairs_equal"]),
+        )
+        if moments is not None:
+            self._seen = Statistics(template, moments, noise)
+        if found["noise_is_given"] and self.noise is None:
+            self.noise = labelled(state, self._entries)["noise_covariance"]
+
+    def _options(self) -> dict[str, Any]:
+        """Parameters; in a file, given noise is among the fitted arrays."""
+        return {
+            "n_components": self.n_components,
+            "coord": self.coord,
+            "noise": self.noise,
+            "along": None if self.along is None else list(self.along),
+        }
+
+    def _unitless(self) -> set[str]:
+        return {"units"}
+
+
+def _roots(covariance: Array, moments: kernels.Moments) -> tuple[Array, Array, int]:
+    """Matrix that whitens noise, its inverse, and the rank of the noise."""
+    own, square = np.diag(covariance), moments.mean**2
+    variance = np.diag(moments.covariance)
+    # a constant band has the variance of rounding: its size is that of its values
+    constant = variance <= 4 * np.finfo(np.float64).eps ** 2 * square
+    size = np.where(constant, np.where(square > 0, square, 1), variance)
+    scale = np.sqrt(np.where(own <= _SINGULAR**2 * size, size, own))
+    values, vectors = scipy.linalg.eigh(covariance / np.outer(scale, scale))
+    floor = _SINGULAR * values[-1]
+    rank = int(np.count_nonzero(values > floor))
+    root = np.sqrt(np.clip(values, floor, None))
+    whiten = (vectors / root) @ (vectors.T / scale)
+    colour = (scale[:, None] * vectors * root) @ vectors.T
+    return whiten, colour, rank
