@@ -2,6 +2,7 @@
 
 from cubekit.axis import Axis
 from cubekit.errors import AxisMismatchError, CoordinateError, CubekitError
+from cubekit.integration import integrate_gradient
 from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
 from cubekit.spatial import (
     derivative,
@@ -31,6 +32,7 @@ __all__ = [
     "hessian",
     "hessian_eigenvalues",
     "hessian_norm",
+    "integrate_gradient",
     "laplacian",
     "mark_bad",
     "savgol_filter",
