@@ -19,6 +19,7 @@ from cubekit.errors import (
     UnsafeFileError,
     WriteVerifyError,
 )
+from cubekit.integration import integrate_gradient
 from cubekit.io import SavePlan, open_cube, plan, rechunk, save_cube
 from cubekit.operators import (
     AxisOperator,
@@ -79,6 +80,7 @@ __all__ = [
     "hessian",
     "hessian_eigenvalues",
     "hessian_norm",
+    "integrate_gradient",
     "laplacian",
     "mark_bad",
     "noise_covariance",

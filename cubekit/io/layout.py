@@ -145,4 +145,4 @@ def layout_shape(
 def _side(shape: Sequence[int], band: int) -> float:
     """Samples on the side of an image, about."""
     others = [n for k, n in enumerate(shape) if k != band]
-    return max(1.0, math.prod(others) ** (1 / max(1, len(others))))
+    return max(1.0, float(math.prod(others) ** (1 / max(1, len(others)))))

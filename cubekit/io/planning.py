@@ -185,8 +185,9 @@ class SavePlan:
         """Return the plan in words."""
         lines = [
             (
-                f"{self.nbytes / 1e9:.3g} GB in {self.blocks} blocks, {self.tasks} tasks, "
-                f"{self.workers} at a time, about {self.peak / 1e9:.2g} GB of memory"
+                f"{self.nbytes / 1e9:.3g} GB in {self.blocks} blocks, {self.tasks} "
+                f"tasks, {self.workers} at a time, about {self.peak / 1e9:.2g} GB "
+                "of memory"
             ),
             *(f"{name}: chunks {shape}" for name, shape in self.chunks.items()),
         ]
