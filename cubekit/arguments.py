@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["require_integer", "require_positive"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["require_integer", "require_positive", "require_real"]
 
 
 def require_integer(function: str, name: str, value: Any, least: int) -> None:
@@ -39,3 +42,31 @@ def require_positive(function: str, name: str, value: Any) -> float:
             "Give a positive number."
         )
     return float(value)
+
+
+def require_real(cube: xr.DataArray, name: str) -> None:
+    """Raise unless a cube holds real numbers in NumPy or Dask arrays of known size."""
+    if cube.dtype.kind in "iufb":
+        meta = getattr(cube.data, "_meta", cube.data)
+        if not isinstance(meta, np.ndarray):
+            raise TypeError(
+                f"{name}: the cube holds {type(meta).__qualname__} data. cubekit works "
+                "on NumPy arrays, alone or as Dask chunks, with NaN for missing "
+                "values. Convert it: cube.as_numpy()."
+            )
+        if any(np.isnan(size) for size in cube.shape):
+            raise ValueError(
+                f"{name}: the cube has chunks of unknown size. The axis must be known. "
+                "Call cube.data.compute_chunk_sizes() first."
+            )
+        return
+    if cube.dtype.kind == "c":
+        raise TypeError(
+            f"{name}: the cube is {cube.dtype}. Only real values are filtered, and the "
+            "imaginary part is not dropped for you. Apply it to cube.real and "
+            "cube.imag."
+        )
+    raise TypeError(
+        f"{name}: the cube has dtype {cube.dtype}. Values must be real numbers. "
+        "Convert them: cube.astype(float)."
+    )

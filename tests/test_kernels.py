@@ -284,3 +284,52 @@ def test_masked_chunks_are_missing_values():
     x = da.from_array(np.ma.masked_equal(np.arange(N), 30), chunks=20)
     got = kernels.contract(x, banded(), 0).compute()
     np.testing.assert_array_equal(np.isnan(got), banded().toarray()[:, 30] != 0)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_shift_and_offset_are_applied_in_every_layout(number):
+    axis, x = next(itertools.islice(layouts(), number, None))
+    rng = np.random.default_rng(5)
+    shift, offset = rng.normal(size=N), rng.normal(size=N)
+    got = kernels.contract(x, banded(), axis, shift=shift, offset=offset)
+    along = [-1 if k == axis else 1 for k in range(3)]
+    moved = x - shift.reshape(along)
+    expected = dense_product(banded(), moved, axis) + offset.reshape(along)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [1, 9, 20, N])
+@pytest.mark.parametrize("outputs", [3, N])
+def test_shift_and_offset_are_applied_once_in_every_chunking(chunk, outputs):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(4, N, 5))
+    shift, offset = rng.normal(size=N), rng.normal(size=outputs)
+    matrix = sparse.csr_array(rng.normal(size=(outputs, N)))
+    lazy = da.from_array(x, chunks=(2, chunk, 3))
+    got = kernels.contract(lazy, matrix, 1, shift=shift, offset=offset)
+    expected = kernels.contract(x, matrix, 1, shift=shift, offset=offset)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_shift_near_the_data_loses_no_digit_of_float32(axis):
+    rng = np.random.default_rng(5)
+    true = 3000.1 + rng.normal(size=(N, N))
+    x = true.astype(np.float32)
+    shift = np.full(N, 3000.1)
+    got = kernels.contract(x, banded(), axis, shift=shift)
+    expected = dense_product(banded(), x.astype(float) - 3000.1, axis)
+    np.testing.assert_allclose(got, expected, atol=3e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_an_input_that_no_output_depends_on_is_not_read(axis, monkeypatch):
+    monkeypatch.setattr(contraction._Work, "_localise", None)
+    dense = banded().toarray()[:8]
+    dense[:, 5] = 0
+    x = np.random.default_rng(1).normal(size=(N, N))
+    clean = kernels.contract(x, sparse.csr_array(dense), axis)
+    (x if axis == 0 else x.T)[5] = np.nan
+    np.testing.assert_array_equal(
+        kernels.contract(x, sparse.csr_array(dense), axis), clean
+    )

@@ -8,7 +8,10 @@ from cubekit import stencils
 
 
 def rows(x, windows, polyorder, deriv):
-    weights = stencils.local_polynomial_weights(x, windows, polyorder, deriv)
+    if polyorder is None:
+        weights = stencils.difference_weights(x, windows, deriv)
+    else:
+        weights = stencils.local_polynomial_weights(x, windows, polyorder, deriv)
     return np.split(weights, np.cumsum(windows.length)[:-1])
 
 

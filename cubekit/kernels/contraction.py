@@ -22,7 +22,13 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 from scipy import sparse
 
-__all__ = ["Contracted", "contract_array", "contract_spectra", "result_dtype"]
+__all__ = [
+    "Contracted",
+    "contract_array",
+    "contract_spectra",
+    "empty_stack",
+    "result_dtype",
+]
 
 Array = npt.NDArray[Any]
 Block = tuple[slice, slice]
@@ -41,9 +47,16 @@ def result_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def contract_array(
-    x: Array, matrix: sparse.csr_array, axis: int, threads: int = 1
+    x: Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    *,
+    threads: int = 1,
+    shift: Array | None = None,
+    offset: Array | None = None,
+    out: Array | None = None,
 ) -> Array:
-    """Contract `matrix` into one axis of an array.
+    """Contract `matrix` into one axis of an array: ``matrix @ (x - shift) + offset``.
 
     Parameters
     ----------
@@ -55,6 +68,12 @@ def contract_array(
         The axis of length n.
     threads : int
         Threads over blocks of spectra.
+    shift : array, (n,), optional
+        Taken off before the product, so that nothing cancels after it.
+    offset : array, (m,), optional
+        Added to the product.
+    out : array, (..., m, ...), optional
+        Where to put the result: in the dtype of the result, one item of `empty_stack`.
 
     Returns
     -------
@@ -62,7 +81,10 @@ def contract_array(
         NaN where the support of an output meets a NaN or Inf; every other output has
         the bits it would have without them.
     """
-    return contract_spectra(x, matrix, axis, threads).result
+    contracted = contract_spectra(
+        x, matrix, axis, threads=threads, shift=shift, offset=offset, out=out
+    )
+    return contracted.result
 
 
 class Contracted(NamedTuple):
@@ -75,25 +97,47 @@ class Contracted(NamedTuple):
 
 
 def contract_spectra(
-    x: Array, matrix: sparse.csr_array, axis: int, threads: int = 1
+    x: Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    *,
+    threads: int = 1,
+    shift: Array | None = None,
+    offset: Array | None = None,
+    out: Array | None = None,
 ) -> Contracted:
     """Contract as `contract_array`, and tell which spectra had NaN or Inf."""
     # work in the order of memory, so that no layout needs a transposed copy
-    order = sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
+    order = _memory_order(x)
     ordered = x.transpose(order)
     at = order.index(axis)
     before, after = ordered.shape[:at], ordered.shape[at + 1 :]
     outputs, inputs = matrix.shape
-    y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
+    if out is None:
+        y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
+    else:
+        y = out.transpose(order)
     flat = (math.prod(before), math.prod(after))
     x = ordered.reshape(flat[0], inputs, flat[1])
     planes = y.reshape(flat[0], outputs, flat[1])
     tainted = np.zeros(0, np.intp)
     if y.size:
-        work = _Work(x, planes, matrix)
+        work = _Work(x, planes, matrix, shift, offset)
         work.run(threads)
         tainted = np.sort(np.concatenate([tainted, *work.tainted]))
     return Contracted(y.transpose(np.argsort(order)), x, planes, tainted)
+
+
+def empty_stack(x: Array, count: int) -> Array:
+    """Room for `count` results of the shape of `x`, each in its order of memory."""
+    order = _memory_order(x)
+    shape = (count, *(x.shape[k] for k in order))
+    stacked = np.empty(shape, result_dtype(x.dtype))
+    return stacked.transpose([0, *(1 + np.argsort(order))])
+
+
+def _memory_order(x: Array) -> list[int]:
+    return sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
 
 
 class _Run(NamedTuple):
@@ -116,7 +160,24 @@ class _Work:
     (tile, before, row, after).
     """
 
-    def __init__(self, x: Array, y: Array, matrix: sparse.csr_array) -> None:
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        matrix: sparse.csr_array,
+        shift: Array | None,
+        offset: Array | None,
+    ) -> None:
+        self.used, matrix = _used_columns(matrix)
+        if shift is not None:
+            shift = shift if self.used is None else shift[self.used]
+            rounded = shift.astype(y.dtype)
+            # what rounding takes from the shift is no error: the offset gives it back
+            rest = matrix @ (shift - rounded)
+            offset = -rest if offset is None else offset - rest
+            shift = rounded if x.shape[2] == 1 else rounded[:, None]
+        self.shift = shift
+        self.offset = None if offset is None else offset.astype(y.dtype)
         self.spectra = x.shape[2] == 1
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
@@ -135,6 +196,8 @@ class _Work:
             and self.x.strides[-1] == self.x.itemsize
             and (self.spectra or widest <= _COLUMNS_IN_PLACE)
             and all(run.scattered is None for run in self.runs)
+            and self.used is None
+            and self.shift is None
         )
 
     @functools.cached_property
@@ -182,6 +245,9 @@ class _Work:
                     tainted = self._localise(block, outputs)
                 elif self.spectra:
                     self._multiply(inputs, outputs)
+                if self.offset is not None:
+                    y = self._of_y(block)
+                    y += self.offset if self.spectra else self.offset[:, None]
                 if len(self.undefined):
                     self._of_y(block)[:, self.undefined] = np.nan
 
@@ -272,9 +338,14 @@ class _Work:
         ]
 
     def _part(self, block: Block) -> Array:
-        """Contiguous copy of a block of x, in the dtype of y."""
+        """Contiguous copy of a block of x, in the dtype of y, less the shift."""
         part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
-        return np.array(part, self.y.dtype, order="C")
+        if self.used is not None:
+            part = part[:, self.used]
+        if self.shift is None:
+            return np.array(part, self.y.dtype, order="C")
+        out = np.empty(part.shape, self.y.dtype)
+        return np.subtract(part, self.shift, out=out, dtype=out.dtype, casting="unsafe")
 
     def _of_y(self, block: Block) -> Array:
         return self.y[block[0]] if self.spectra else self.y[block[0], :, block[1]]
@@ -314,6 +385,21 @@ class _Work:
         if self.spectra:
             return dense
         return np.ascontiguousarray(dense.swapaxes(1, 2))[:, None]
+
+
+def _used_columns(
+    matrix: sparse.csr_array,
+) -> tuple[npt.NDArray[np.intp] | None, sparse.csr_array]:
+    """Inputs that outputs depend on, None if that is all, and the matrix of those.
+
+    A band that no output depends on is not read: its NaN need not be kept out.
+    """
+    used = np.unique(matrix.indices).astype(np.intp)
+    if len(used) in {0, matrix.shape[1]}:
+        return None, matrix
+    indices = np.searchsorted(used, matrix.indices)
+    shape = (matrix.shape[0], len(used))
+    return used, sparse.csr_array((matrix.data, indices, matrix.indptr), shape)
 
 
 def _runs(matrix: sparse.csr_array, rows: int) -> list[_Run]:

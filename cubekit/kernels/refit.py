@@ -63,7 +63,13 @@ class LocalFit:
 
 
 def refit_array(
-    x: Array, matrix: sparse.csr_array, axis: int, fit: LocalFit, threads: int = 1
+    x: Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    fit: LocalFit,
+    *,
+    threads: int = 1,
+    out: Array | None = None,
 ) -> Array:
     """Contract `matrix` into one axis of an array, fitted again about missing samples.
 
@@ -74,7 +80,7 @@ def refit_array(
 
     Parameters
     ----------
-    x, matrix, axis, threads
+    x, matrix, axis, threads, out
         As of `cubekit.kernels.contraction.contract_array`.
     fit : LocalFit
         What the rows of `matrix` are.
@@ -85,7 +91,7 @@ def refit_array(
         Spectra with no NaN or Inf have the bits that `contract_array` gives, and so has
         every window without one.
     """
-    contracted = contract_spectra(x, matrix, axis, threads)
+    contracted = contract_spectra(x, matrix, axis, threads=threads, out=out)
     holes = contracted.tainted
     if not len(holes) or not matrix.nnz:
         return contracted.result

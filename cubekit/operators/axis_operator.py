@@ -11,6 +11,7 @@ import xarray as xr
 from scipy import sparse
 
 from cubekit import kernels
+from cubekit.arguments import require_real
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError
 from cubekit.operators.support import on_support, take_rows
@@ -18,7 +19,7 @@ from cubekit.operators.support import on_support, take_rows
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["VALUE_ATTRS", "AxisOperator", "require_real"]
+__all__ = ["VALUE_ATTRS", "AxisOperator", "derived_attrs", "units_of"]
 
 # attributes that describe the values of the input, and would lie about the output
 VALUE_ATTRS = (
@@ -150,13 +151,45 @@ class AxisOperator:
         **Cost:** one contraction; with "refit" also one small fit for each pattern of
         missing samples in a window.
         """
+        return self._applied(cube, fit=self._fit(missing))
+
+    def affine(
+        self,
+        cube: xr.DataArray,
+        *,
+        shift: npt.NDArray[np.float64] | None = None,
+        offset: npt.NDArray[np.float64] | None = None,
+    ) -> xr.DataArray:
+        """Apply the operator to what is left of a cube beyond a mean, and add another.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., input.dim, ...)
+            As for a call.
+        shift : array, (input.dim,), optional
+            Taken off the cube first; so small differences of large values keep their
+            digits, in float32 too.
+        offset : array, (output.dim,), optional
+            Added to the result.
+
+        Returns
+        -------
+        DataArray, dims (..., output.dim, ...)
+            ``matrix @ (cube - shift) + offset``.
+
+        Notes
+        -----
+        **Missing values, chunks, cost:** as applying the operator.
+        """
+        return self._applied(cube, shift=shift, offset=offset)
+
+    def _applied(self, cube: xr.DataArray, **how: Any) -> xr.DataArray:
         axis = Axis.from_cube(cube, self.input.name)
         axis.require_equal(
             self.input,
             f"apply {self.name} to this cube",
             "Was it stored as float32? Build the operator from this cube, or assign "
-            "its "
-            "coordinate.",
+            "its coordinate.",
         )
         require_real(cube, self.name)
         if self.output.dim != axis.dim and self.output.dim in cube.dims:
@@ -166,7 +199,7 @@ class AxisOperator:
                 f"cube.rename({self.output.dim}=...)."
             )
         data = kernels.contract(
-            cube.data, self.matrix, cube.get_axis_num(axis.dim), self._fit(missing)
+            cube.data, self.matrix, cube.get_axis_num(axis.dim), **how
         )
         dims = [self.output.dim if d == axis.dim else d for d in cube.dims]
         coords: dict[Hashable, xr.Variable] = {
@@ -434,41 +467,20 @@ class AxisOperator:
         )
 
     def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
-        attrs = {k: v for k, v in cube.attrs.items() if k not in VALUE_ATTRS}
-        if self.order:
-            attrs.pop("standard_name", None)
-            units = attrs.pop("units", None)
-            units = derivative_units(
-                None if units is None else str(units), self.input.units, self.order
-            )
-            if units is not None:
-                attrs["units"] = units
-        return attrs
+        if not self.order:
+            return {k: v for k, v in cube.attrs.items() if k not in VALUE_ATTRS}
+        units = derivative_units(units_of(cube), self.input.units, self.order)
+        return derived_attrs(cube, units)
 
 
-def require_real(cube: xr.DataArray, name: str) -> None:
-    """Raise unless a cube holds real numbers, in NumPy or Dask arrays."""
-    if cube.dtype.kind in "iufb":
-        meta = getattr(cube.data, "_meta", cube.data)
-        if not isinstance(meta, np.ndarray):
-            raise TypeError(
-                f"{name}: the cube holds {type(meta).__qualname__} data. cubekit works "
-                "on NumPy arrays, alone or as Dask chunks, with NaN for missing "
-                "values. Convert it: cube.as_numpy()."
-            )
-        if any(np.isnan(size) for size in cube.shape):
-            raise ValueError(
-                f"{name}: the cube has chunks of unknown size. The axis must be known. "
-                "Call cube.data.compute_chunk_sizes() first."
-            )
-        return
-    if cube.dtype.kind == "c":
-        raise TypeError(
-            f"{name}: the cube is {cube.dtype}. Only real values are filtered, and the "
-            "imaginary part is not dropped for you. Apply it to cube.real and "
-            "cube.imag."
-        )
-    raise TypeError(
-        f"{name}: the cube has dtype {cube.dtype}. Values must be real numbers. "
-        "Convert them: cube.astype(float)."
-    )
+def units_of(cube: xr.DataArray) -> str | None:
+    """Units of the values of a cube, as text; None if it has none."""
+    units = cube.attrs.get("units")
+    return None if units is None else str(units)
+
+
+def derived_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
+    """Attributes for another quantity made from a cube, in other units."""
+    dropped = {*VALUE_ATTRS, "standard_name", "units"}
+    attrs = {k: v for k, v in cube.attrs.items() if k not in dropped}
+    return attrs if units is None else {**attrs, "units": units}

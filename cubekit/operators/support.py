@@ -24,6 +24,8 @@ def from_windows(
 ) -> sparse.csr_array:
     """Windows over the good samples of an axis, as a matrix on all its samples.
 
+    Windows that reach over the end of the axis go on at its other end.
+
     Parameters
     ----------
     axis : Axis
@@ -50,7 +52,9 @@ def from_windows(
             np.concatenate([weights, np.full(len(alone), np.nan)]),
             (
                 np.concatenate([rows[window], alone]),
-                np.concatenate([samples[column], nearest[alone]]),
+                np.concatenate(
+                    [samples[column % max(1, len(samples))], nearest[alone]]
+                ),
             ),
         ),
         (len(nearest), len(axis)),

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.axis import Axis
-from cubekit.spectral.whole_spectra import map_spectra, value_attrs
+from cubekit.operators.axis_operator import derived_attrs
+from cubekit.spectral.whole_spectra import map_spectra
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,7 +74,7 @@ def remove_continuum(cube: xr.DataArray, *, coord: str | None = None) -> xr.Data
         return spectra / np.where(hull > 0, hull, np.nan)
 
     result = map_spectra(divide, cube, axis, what="remove_continuum")
-    result.attrs = value_attrs(cube, "1")
+    result.attrs = derived_attrs(cube, "1")
     return result
 
 

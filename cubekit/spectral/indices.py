@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from cubekit.arguments import require_positive
+from cubekit.arguments import require_positive, require_real
 from cubekit.axis import Axis
 from cubekit.errors import CoordinateError
-from cubekit.operators.axis_operator import require_real
 
 __all__ = ["band_ratio", "normalized_difference"]
 

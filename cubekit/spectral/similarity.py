@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from cubekit.arguments import require_real
 from cubekit.axis import Axis
-from cubekit.operators.axis_operator import require_real
 from cubekit.spectral.whole_spectra import map_spectra
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from cubekit.operators.axis_operator import VALUE_ATTRS, require_real
+from cubekit.arguments import require_real
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from cubekit.axis import Axis
 
-__all__ = ["map_spectra", "neighbours", "value_attrs"]
+__all__ = ["map_spectra", "neighbours"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
@@ -84,13 +84,6 @@ def map_spectra(
     place = cube.dims.index(axis.dim)
     dims = [d for d in cube.dims if d != axis.dim]
     return result.transpose(*dims[:place], *sizes, *dims[place:])
-
-
-def value_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
-    """Attributes of a cube whose values became others, in other units."""
-    gone = {*VALUE_ATTRS, "standard_name", "units"}
-    attrs = {k: v for k, v in cube.attrs.items() if k not in gone}
-    return attrs if units is None else {**attrs, "units": units}
 
 
 def neighbours(spectra: Floats) -> tuple[Integers, Integers, Integers]:

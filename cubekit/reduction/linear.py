@@ -1,0 +1,317 @@
+"""What every linear reduction does once it is fitted: a mean, a matrix and back."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy import sparse
+
+from cubekit import kernels
+from cubekit.arguments import require_real
+from cubekit.axis import Axis
+from cubekit.errors import NotFittedError
+from cubekit.operators import AxisOperator
+from cubekit.reduction.samples import aligned, sample_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cubekit.reduction.projection import Projection
+
+__all__ = ["LinearReduction"]
+
+Array = npt.NDArray[np.float64]
+
+
+class LinearReduction:
+    """Reduction whose scores are a matrix times what a spectrum has beyond the mean."""
+
+    n_components: int | float | None
+    coord: str | None
+    _projection: Projection | None = None
+    _published: Mapping[str, Any] = MappingProxyType({})
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a fitted attribute, or say that it is not there yet."""
+        if name in self._published:
+            return self._published[name]
+        if name.endswith("_") and not name.startswith("_"):
+            raise NotFittedError(
+                f"{type(self).__name__} has no {name} yet. It is known once the model "
+                "is fitted. Call fit(cube) first."
+            )
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}"
+        )
+
+    @property
+    def operator(self) -> AxisOperator:
+        """Projection as an operator from bands to components, without the mean.
+
+        ``pca.operator @ smooth`` is one matrix; the scores are
+        ``pca.operator(cube) - pca.operator(pca.mean_)`` but for rounding.
+        """
+        fitted = self._fitted("operator")
+        rows, columns = fitted.forward.shape
+        matrix = sparse.csr_array(
+            (
+                fitted.forward.ravel(),
+                np.tile(fitted.good, rows),
+                np.arange(0, rows * columns + 1, max(columns, 1))[: rows + 1],
+            ),
+            (rows, len(fitted.axis)),
+        )
+        return AxisOperator(matrix, fitted.axis, fitted.component, self._label())
+
+    def transform(self, cube: xr.DataArray) -> xr.DataArray:
+        """Scores of a cube: what its spectra have of each component.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., band, ...)
+            With the bands and units of the fit, in any order.
+
+        Returns
+        -------
+        DataArray, dims (..., component, ...)
+            Dask if `cube` is; float32 or float64 as `cube`, float32 at least.
+
+        Raises
+        ------
+        AxisMismatchError
+            If the bands are not those of the fit.
+        ValueError
+            If the units are not those of the fit, or the cube marks a band bad that
+            the model uses.
+
+        Notes
+        -----
+        The mean is taken off before the projection, so that large offsets cost no
+        digits.
+
+        **Missing values:** the scores of a spectrum that misses a good band are NaN.
+        **Chunks:** any; lazy. **Cost:** one contraction.
+        """
+        fitted = self._fitted("transform")
+        cube = self._aligned(cube, "transform")
+        shift = fitted.on_axis(fitted.mean)
+        return self._as_scores(self.operator.affine(cube, shift=shift), cube)
+
+    def inverse_transform(self, scores: xr.DataArray) -> xr.DataArray:
+        """Cube that has the given scores.
+
+        Parameters
+        ----------
+        scores : DataArray, dims (..., component, ...)
+            Of all components, or of some of them: the others count as zero.
+
+        Returns
+        -------
+        DataArray, dims (..., band, ...)
+            NaN in bad bands. Dask if `scores` is.
+
+        Raises
+        ------
+        AxisMismatchError
+            If there are components that the model does not have.
+
+        Notes
+        -----
+        **Missing values:** spectra with a missing score are NaN.
+        **Chunks:** any; lazy. **Cost:** one contraction.
+        """
+        fitted = self._fitted("inverse_transform")
+        component = Axis.from_cube(scores, "component")
+        given = np.flatnonzero(np.isin(fitted.component.values, component.values))
+        component.require_equal(
+            fitted.component.isel(given),
+            "invert these scores",
+            f"The model has components 1 to {len(fitted.component)}. "
+            "Give scores of these.",
+        )
+        cube = self._backward(given).affine(scores, offset=fitted.on_axis(fitted.mean))
+        return self._as_cube(cube)
+
+    def residual(self, cube: xr.DataArray) -> xr.DataArray:
+        """Rest of a cube that the components do not explain.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., band, ...)
+            With the bands and units of the fit.
+
+        Returns
+        -------
+        DataArray, same dims as `cube`
+            ``cube - inverse_transform(transform(cube))``, formed from deviations from
+            the mean, so that it keeps its digits where the rest is small.
+
+        Notes
+        -----
+        **Missing values:** a spectrum that misses a good band is NaN; bad bands are.
+        **Chunks:** any; lazy. **Cost:** three contractions, one with one band each.
+        """
+        fitted = self._fitted("residual")
+        ordered = self._aligned(cube, "take the residual of")
+        n = len(fitted.axis)
+        identity = AxisOperator(
+            sparse.csr_array(
+                (np.ones(len(fitted.good)), (fitted.good, fitted.good)), (n, n)
+            ),
+            fitted.axis,
+            fitted.axis,
+            "identity",
+        )
+        mean, gaps = fitted.on_axis(fitted.mean), fitted.on_axis(0 * fitted.mean)
+        apart = identity.affine(ordered, shift=mean, offset=gaps)
+        every = np.arange(len(fitted.component))
+        explained = self._backward(every)(self.transform(ordered))
+        rest = apart - explained.transpose(*apart.dims)
+        rest = rest.assign_attrs(cube.attrs).rename(cube.name)
+        dim, name = fitted.axis.dim, fitted.axis.name
+        if ordered is not cube:  # back into the order it came in
+            place = {value: k for k, value in enumerate(fitted.axis.values)}
+            rest = rest.isel({dim: [place[v] for v in cube[name].values]})
+        return rest
+
+    def evaluate(
+        self, cube: xr.DataArray, *, weights: xr.DataArray | None = None
+    ) -> xr.Dataset:
+        r"""How well the components explain a cube, be it new or that of the fit.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., band, ...)
+            With the bands and units of the fit.
+        weights : DataArray, dims (...), optional
+            How much each spectrum counts.
+
+        Returns
+        -------
+        Dataset
+            ``explained_by_scores`` (component): variance of the scores over the total
+            variance. ``r2_fit_mean``: 1 - SSE / SST with SST about the mean of the fit.
+            ``r2_own_mean``: the same about the mean of `cube`. ``rmse`` (band).
+            ``n_samples``.
+
+        Notes
+        -----
+        SSE is the sum of squares of `residual`. The three measures agree on the cube of
+        the fit, and differ on any other: `r2_own_mean` may be negative. With C, m the
+        covariance and mean of `cube` and R the matrix of the residual,
+        :math:`SSE / n = \mathrm{tr}\, R (C + (m - \mu)(m - \mu)^T) R^T`.
+
+        **Missing values:** spectra that miss a good band are left out.
+        **Chunks:** any; computed now, with one read of `cube`.
+        **Cost:** as a fit.
+        """
+        fitted = self._fitted("evaluate")
+        cube = self._aligned(cube, "evaluate")
+        weighed = sample_weights(cube, fitted.axis.dim, weights, self._label())
+        found = kernels.moments(
+            cube.data, cube.get_axis_num(fitted.axis.dim), fitted.good, weighed
+        )
+        if not found.samples:
+            raise ValueError(
+                f"{self._label()}.evaluate: no spectrum has all good bands. Only whole "
+                "spectra are counted. Mark the bands that are always missing as bad in "
+                "the coordinate 'good_band', and fit again."
+            )
+        spread = found.scatter / found.weight
+        away = found.mean - fitted.mean
+        about_fit = spread + np.outer(away, away)
+        rest = np.eye(len(away)) - fitted.backward @ fitted.forward
+        error = np.clip(
+            np.einsum("ij,jk,ik->i", rest, about_fit, rest, optimize=True), 0, None
+        )
+        by_scores = np.einsum(
+            "ki,ij,kj->k", fitted.forward, spread, fitted.forward, optimize=True
+        ) * np.sum(fitted.backward**2, axis=0)
+        total = float(np.trace(spread))
+        with np.errstate(all="ignore"):  # no variance: no share of it is known
+            r2_fit_mean = 1 - error.sum() / np.trace(about_fit)
+            r2_own_mean = 1 - error.sum() / np.float64(total)
+        return xr.Dataset(
+            {
+                "explained_by_scores": (
+                    "component",
+                    by_scores / total if total else 0 * by_scores,
+                ),
+                "r2_fit_mean": float(r2_fit_mean),
+                "r2_own_mean": float(r2_own_mean),
+                "rmse": (
+                    fitted.axis.dim,
+                    fitted.on_axis(np.sqrt(error)),
+                    {} if fitted.units is None else {"units": fitted.units},
+                ),
+                "n_samples": found.samples,
+            },
+            coords={**self._component_coords(), **fitted.axis.to_coords()},
+        )
+
+    def _label(self) -> str:
+        return type(self).__name__
+
+    def _fitted(self, method: str) -> Projection:
+        if self._projection is None:
+            raise NotFittedError(
+                f"{self._label()}.{method} was called before fit. The model knows no "
+                "components yet. Call fit(cube) first, or load a model."
+            )
+        return self._projection
+
+    def _aligned(self, cube: xr.DataArray, doing: str) -> xr.DataArray:
+        fitted = self._fitted(doing)
+        require_real(cube, self._label())
+        return aligned(cube, fitted, f"{self._label()}: {doing}")
+
+    def _backward(self, components: npt.NDArray[np.intp]) -> AxisOperator:
+        """Operator from some components to bands; nothing depends on bad bands."""
+        fitted = self._fitted("inverse_transform")
+        columns = len(components)
+        length = np.zeros(len(fitted.axis), np.intp)
+        length[fitted.good] = columns
+        matrix = sparse.csr_array(
+            (
+                fitted.backward[:, components].ravel(),
+                np.tile(np.arange(columns), len(fitted.good)),
+                np.concatenate([[0], np.cumsum(length)]),
+            ),
+            (len(fitted.axis), columns),
+        )
+        return AxisOperator(
+            matrix,
+            fitted.component.isel(components),
+            fitted.axis,
+            f"inverse of {self._label()}",
+        )
+
+    def _as_scores(self, scores: xr.DataArray, cube: xr.DataArray) -> xr.DataArray:
+        name = cube.name if cube.name is not None else "cube"
+        attrs: Mapping[str, Any] = {
+            key: value
+            for key, value in scores.attrs.items()
+            if key not in {"long_name", "standard_name", *self._unitless()}
+        }
+        scores = scores.assign_coords(self._component_coords()).rename("scores")
+        scores.attrs = {**attrs, "long_name": f"{self._label()} scores of {name}"}
+        return scores
+
+    def _unitless(self) -> set[str]:
+        return set()
+
+    def _as_cube(self, cube: xr.DataArray) -> xr.DataArray:
+        fitted = self._fitted("inverse_transform")
+        attrs = {k: v for k, v in cube.attrs.items() if k not in {"long_name", "units"}}
+        units = {} if fitted.units is None else {"units": fitted.units}
+        cube = cube.rename(fitted.name)
+        cube.attrs = {**attrs, **units}
+        return cube
+
+    def _component_coords(self) -> dict[str, Any]:
+        component = self._fitted("components").component
+        return {"component": ("component", component.values.astype(np.int64))}

@@ -1,0 +1,84 @@
+"""What a model asks of its parameters and of the cubes it is fitted to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from cubekit.arguments import require_integer, require_real
+
+if TYPE_CHECKING:
+    from cubekit.kernels import Moments
+    from cubekit.reduction.projection import Projection
+
+__all__ = ["require_bands", "require_cube", "require_number", "require_samples"]
+
+
+def require_cube(cube: Any, model: str) -> None:
+    """Raise unless it is a DataArray of real numbers."""
+    if not isinstance(cube, xr.DataArray):
+        raise TypeError(
+            f"{model}: the cube is a {type(cube).__module__}."
+            f"{type(cube).__qualname__}. cubekit needs a DataArray, whose coordinates "
+            "say where the bands are. Build one: xarray.DataArray(values, "
+            'dims=("y", "x", "wavelength"), coords={"wavelength": wavelengths}).'
+        )
+    require_real(cube, model)
+
+
+def require_number(model: str, number: Any) -> None:
+    """Raise unless it is a number of components, a share of variance, or None."""
+    if number is None:
+        return
+    if isinstance(number, float | np.floating):
+        if 0 < number < 1:
+            return
+        raise ValueError(
+            f"{model}: n_components={number} is out of range. A float is the share of "
+            "the variance to explain, between 0 and 1. Use an int for a number of "
+            "components, or None for all."
+        )
+    require_integer(model, "n_components", number, 1)
+
+
+def require_bands(fitted: Projection, model: str) -> None:
+    """Raise unless some band is good."""
+    if not len(fitted.good):
+        raise ValueError(
+            f"{model}.fit: all bands are marked bad. There is nothing to fit. Look at "
+            "the coordinate 'good_band'; True is good."
+        )
+
+
+def require_samples(
+    moments: Moments, fitted: Projection, asked: Any, model: str
+) -> None:
+    """Raise unless there are enough spectra and bands for the components."""
+    bands, axis = len(fitted.good), fitted.axis
+    every = moments.samples + moments.dropped
+    gone = fitted.good[moments.missing == every]
+    if not moments.samples and every and len(gone):
+        unit = f" {axis.units}" if axis.units else ""
+        some = ", ".join(f"{value:g}" for value in axis.values[gone][:5])
+        more = ", ..." if len(gone) > 5 else ""
+        raise ValueError(
+            f"{model}.fit: no spectrum has all bands. {len(gone)} of {bands} bands "
+            f"have no value at all: {some}{more}{unit}. Mark them bad: "
+            f'cube.assign_coords(good_band=("{axis.dim}", '
+            f'cube.notnull().any([d for d in cube.dims if d != "{axis.dim}"]).data)).'
+        )
+    if not moments.samples:
+        raise ValueError(
+            f"{model}.fit: none of {every} spectra has all of {bands} bands. Spectra "
+            "with missing bands are left out. Mark the worst bands bad in the "
+            "coordinate 'good_band', or fit PCA(n, missing=\"em\")."
+        )
+    most = min(moments.samples, bands)
+    if isinstance(asked, int | np.integer) and asked > most:
+        raise ValueError(
+            f"{model}.fit: n_components={asked} is out of range. There are "
+            f"{moments.samples} whole spectra of {bands} good bands. Use "
+            f"n_components={most} or less."
+        )

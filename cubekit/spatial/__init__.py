@@ -1,0 +1,20 @@
+"""Across axes: derivatives of images and volumes on their real coordinates."""
+
+from cubekit.spatial.first import derivative, divergence, gradient, gradient_magnitude
+from cubekit.spatial.second import (
+    hessian,
+    hessian_eigenvalues,
+    hessian_norm,
+    laplacian,
+)
+
+__all__ = [
+    "derivative",
+    "divergence",
+    "gradient",
+    "gradient_magnitude",
+    "hessian",
+    "hessian_eigenvalues",
+    "hessian_norm",
+    "laplacian",
+]
