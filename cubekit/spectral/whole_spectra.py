@@ -20,7 +20,7 @@ __all__ = ["map_spectra", "neighbours"]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 
-_SAMPLES_A_BLOCK = 2**15  # a block stays in cache, some copies of it too
+_SAMPLES_A_BLOCK = 2**16  # a block stays in cache, some copies of it too
 
 
 def map_spectra(
@@ -64,8 +64,7 @@ def map_spectra(
         size = max(1, _SAMPLES_A_BLOCK // max(1, x.shape[-1]))
         for k in range(0, len(flat), size):
             spectra = flat[k : k + size].astype(np.float64)
-            spectra[~np.isfinite(spectra)] = np.nan
-            spectra[:, bad] = np.nan
+            np.copyto(spectra, np.nan, where=bad | ~np.isfinite(spectra))
             result[k : k + size] = function(spectra)
         return result.reshape(*x.shape[:-1], *sizes.values())
 
