@@ -1,7 +1,5 @@
 """Continuum removal, normalisation, and what all functions of whole spectra share."""
 
-import time
-
 import dask
 import numpy as np
 import pytest
@@ -214,24 +212,6 @@ def test_a_continuum_removed_has_no_units(make_cube):
     named = ck.remove_continuum(cube)
     assert named.attrs == {"units": "1", "long_name": "surface reflectance"}
     assert named.name == cube.name
-
-
-@pytest.mark.slow
-def test_hulls_are_twenty_times_faster_than_a_loop_over_qhull():
-    x = np.linspace(400, 2500, 285)
-    rng = np.random.default_rng(0)
-    values = 1 + 0.2 * np.sin(x / 150) + rng.normal(0, 0.01, (2000, 285))
-    cube = xr.DataArray(values, {"wavelength": x}, ("y", "wavelength"))
-
-    def seconds(work):
-        begin = time.perf_counter()
-        work()
-        return time.perf_counter() - begin
-
-    ours = min(seconds(lambda: ck.remove_continuum(cube)) for _ in range(5))
-    loop = min(seconds(lambda: [by_qhull(x, y) for y in values]) for _ in range(2))
-    print(f"\nremove_continuum: {loop / ours:.0f} times faster than a loop")
-    assert loop / ours > 20
 
 
 def test_the_angle_is_that_between_directions(make_cube):

@@ -82,7 +82,8 @@ def savgol_operator(
     the result is NaN in the bad bands. As many bad bands in a row as the window is long
     are an end of the axis, even with no `max_gap`.
 
-    **Missing values:** an output is NaN where its window meets NaN or Inf.
+    **Missing values:** an output is NaN where its window meets NaN or Inf; called with
+    ``missing="refit"``, the polynomial is fitted to the samples that are left.
     **Chunks:** any. **Cost:** one QR factorisation for each sample of the axis, done
     once.
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.axis import Axis
-from cubekit.spectral.whole_spectra import map_spectra, value_attrs
+from cubekit.operators.axis_operator import derived_attrs
+from cubekit.spectral.whole_spectra import map_spectra
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,7 +74,7 @@ def remove_continuum(cube: xr.DataArray, *, coord: str | None = None) -> xr.Data
         return spectra / np.where(hull > 0, hull, np.nan)
 
     result = map_spectra(divide, cube, axis, what="remove_continuum")
-    result.attrs = value_attrs(cube, "1")
+    result.attrs = derived_attrs(cube, "1")
     return result
 
 
@@ -88,16 +89,25 @@ def _upper_hull(x: Floats, y: Floats) -> Floats:
     hull = np.full_like(y, np.nan)
     if not len(count):
         return hull
-    heights, places = y[there], np.broadcast_to(x, y.shape)[there]
+    if there.all():  # a mask costs as much as the rest
+        height, place = y.ravel(), np.tile(x, len(y))
+    else:
+        height, place = y[there], np.broadcast_to(x, y.shape)[there]
     last = np.cumsum(count) - 1
     first = last + 1 - count
 
-    # slopes to the next sample, from 0 to 1 in each spectrum, and each spectrum 2 below
-    # the one before, with a step between, so that no two of them pool
-    step = np.diff(places, append=np.inf)
-    step[last] = 1
-    slope = np.diff(heights, append=0) / step
-    slope[last] = 0
+    # one under the line between its neighbours is no corner
+    slope, step = _slopes(place, height, last)
+    above = np.ones(len(place), np.bool_)
+    above[1:] = slope[:-1] > slope[1:]
+    above[first] = above[last] = True
+    left = np.flatnonzero(above)
+    last, first = np.searchsorted(left, last), np.searchsorted(left, first)
+    slope, step = _slopes(place[left], height[left], last)
+
+    # slopes from 0 to 1 in each spectrum, and each spectrum 2 below the one before,
+    # with a step between, so that no two of them pool
+    count = last + 1 - first
     least = np.minimum.reduceat(slope, first)
     extent = np.maximum.reduceat(slope, first) - least
     extent[extent == 0] = 1
@@ -106,14 +116,31 @@ def _upper_hull(x: Floats, y: Floats) -> Floats:
     slope /= np.repeat(extent, count)
     slope -= np.repeat(below, count)
     slope[last] = -below - 0.5
-    corner = isotonic_regression(slope, weights=step, increasing=False).blocks
+    blocks = isotonic_regression(slope, weights=step, increasing=False).blocks
+    corner = np.append(left, len(place))[blocks]
 
     # straight from each corner to the next; the last corner of a spectrum is alone
     size = np.diff(corner)
-    x0, y0 = places[corner[:-1]], heights[corner[:-1]]
+    x0, y0 = place[corner[:-1]], height[corner[:-1]]
     rise = np.zeros(len(size))
-    long = np.flatnonzero(size > 1)
-    rise[long] = (y0[long + 1] - y0[long]) / (x0[long + 1] - x0[long])
-    line = (places - np.repeat(x0, size)) * np.repeat(rise, size) + np.repeat(y0, size)
-    hull[there] = np.maximum(line, heights)
+    edge = np.flatnonzero(size > 1)
+    rise[edge] = (y0[edge + 1] - y0[edge]) / (x0[edge + 1] - x0[edge])
+    line = (place - np.repeat(x0, size)) * np.repeat(rise, size) + np.repeat(y0, size)
+    np.maximum(line, height, out=line)
+    if len(line) < hull.size:
+        hull[there] = line
+    else:
+        hull = line.reshape(hull.shape)
     return hull
+
+
+def _slopes(
+    place: Floats, height: Floats, last: npt.NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    """Slope and step from each sample to the next, 0 and 1 after the last ones."""
+    slope, step = np.empty_like(height), np.empty_like(place)
+    np.subtract(place[1:], place[:-1], out=step[:-1])
+    np.subtract(height[1:], height[:-1], out=slope[:-1])
+    slope[last], step[last] = 0, 1
+    slope /= step
+    return slope, step

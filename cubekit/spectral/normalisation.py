@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.axis import Axis, derivative_units
-from cubekit.spectral.whole_spectra import map_spectra, neighbours, value_attrs
+from cubekit.operators.axis_operator import derived_attrs
+from cubekit.spectral.whole_spectra import map_spectra, neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,7 @@ def normalize(
         )
     result = map_spectra(methods[method], cube, axis, what="normalize")
     units = derivative_units("1", axis.units, 1) if method == "area" else "1"
-    result.attrs = value_attrs(cube, units)
+    result.attrs = derived_attrs(cube, units)
     return result
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from cubekit.arguments import require_real
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import CoordinateError
-from cubekit.operators.axis_operator import VALUE_ATTRS
+from cubekit.operators.axis_operator import VALUE_ATTRS, derived_attrs, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -148,7 +148,8 @@ def convert_axis(
         dtype = np.result_type(cube.dtype, np.float32)
         factor = xr.DataArray(jacobian.astype(dtype), dims=axis.dim)
         result = cube.copy(data=(cube.variable * factor.variable).data)
-        result.attrs = _density_attrs(cube, old, new)
+        per_base = derivative_units(units_of(cube), old.name, -1)
+        result.attrs = derived_attrs(cube, derivative_units(per_base, new.name, 1))
     if name != axis.name:
         if name in cube.coords or name in cube.dims:
             raise CoordinateError(
@@ -214,11 +215,3 @@ def _coordinate_attrs(
         if attrs.pop("standard_name", None) and new.quantity in _STANDARD_NAMES:
             attrs["standard_name"] = _STANDARD_NAMES[new.quantity]
     return attrs | {"units": new.name}
-
-
-def _density_attrs(cube: xr.DataArray, old: _Unit, new: _Unit) -> dict[Hashable, str]:
-    gone = {*VALUE_ATTRS, "standard_name", "units"}
-    attrs = {k: v for k, v in cube.attrs.items() if k not in gone}
-    units = derivative_units(cube.attrs.get("units"), old.name, -1)
-    units = derivative_units(units, new.name, 1)
-    return attrs if units is None else attrs | {"units": units}

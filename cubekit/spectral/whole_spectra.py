@@ -9,19 +9,18 @@ import numpy.typing as npt
 import xarray as xr
 
 from cubekit.arguments import require_real
-from cubekit.operators.axis_operator import VALUE_ATTRS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from cubekit.axis import Axis
 
-__all__ = ["map_spectra", "neighbours", "value_attrs"]
+__all__ = ["map_spectra", "neighbours"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 
-_SAMPLES_A_BLOCK = 2**15  # a block stays in cache, some copies of it too
+_SAMPLES_A_BLOCK = 2**16  # a block stays in cache, some copies of it too
 
 
 def map_spectra(
@@ -65,8 +64,7 @@ def map_spectra(
         size = max(1, _SAMPLES_A_BLOCK // max(1, x.shape[-1]))
         for k in range(0, len(flat), size):
             spectra = flat[k : k + size].astype(np.float64)
-            spectra[~np.isfinite(spectra)] = np.nan
-            spectra[:, bad] = np.nan
+            np.copyto(spectra, np.nan, where=bad | ~np.isfinite(spectra))
             result[k : k + size] = function(spectra)
         return result.reshape(*x.shape[:-1], *sizes.values())
 
@@ -85,13 +83,6 @@ def map_spectra(
     place = cube.dims.index(axis.dim)
     dims = [d for d in cube.dims if d != axis.dim]
     return result.transpose(*dims[:place], *sizes, *dims[place:])
-
-
-def value_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
-    """Attributes of a cube whose values became others, in other units."""
-    gone = {*VALUE_ATTRS, "standard_name", "units"}
-    attrs = {k: v for k, v in cube.attrs.items() if k not in gone}
-    return attrs if units is None else {**attrs, "units": units}
 
 
 def neighbours(spectra: Floats) -> tuple[Integers, Integers, Integers]:

@@ -24,7 +24,7 @@ def fastest(work, repeats):
 
 @pytest.mark.parametrize("bands_last", [True, False])
 @pytest.mark.parametrize(
-    ("share", "holes", "limit"), [(0.0, 0, 1.1), (0.01, 1, 1.5), (1.0, 1, 20)]
+    ("share", "holes", "limit"), [(0.0, 0, 1.1), (0.01, 1, 2), (1.0, 1, 20)]
 )
 def test_refit_against_the_clean_cube(bands_last, share, holes, limit, capsys):
     rng = np.random.default_rng(0)
@@ -52,6 +52,6 @@ def test_refit_against_the_clean_cube(bands_last, share, holes, limit, capsys):
         print(
             f"\nrefit, {share:.0%} of spectra with {holes} hole, "
             f"bands {'last' if bands_last else 'first'}: {took / bare:.2f} times the "
-            f"clean cube (wanted: {limit:g}), {took / copies:.1f} copies"
+            f"clean cube (limit {limit:g}), {took / copies:.1f} copies"
         )
-    assert took / bare < 3 * limit  # of a machine that others use too
+    assert took / bare < limit
