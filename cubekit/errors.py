@@ -13,6 +13,7 @@ __all__ = [
     "EncodingLossError",
     "IncompleteFileError",
     "OutputExistsError",
+    "ResumeMismatchError",
     "SameFileError",
     "SizeLimitError",
     "UnsafeFileError",
@@ -65,6 +66,10 @@ class IncompleteFileError(CorruptFileError):
 
 class UnsafeFileError(CubekitError, PermissionError):
     """A file that refers to other files, or needs code that is not here."""
+
+
+class ResumeMismatchError(CubekitError, ValueError):
+    """A job to go on with that is not the job that was begun."""
 
 
 class SizeLimitError(CubekitError, MemoryError):
