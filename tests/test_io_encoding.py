@@ -68,8 +68,8 @@ def test_e1_packed_source_does_not_pack_what_is_computed(
 
 
 def test_e5_wavelengths_moved_off_their_packing_come_back_exactly(packed, tmp_path):
-    with xr.open_dataset(packed) as cube:
-        cube = cube["cube"].load()
+    with xr.open_dataset(packed) as dataset:
+        cube = dataset["cube"].load()
     moved = cube.assign_coords(wavelength=cube.wavelength + 0.123)
     moved.wavelength.encoding = dict(cube.wavelength.encoding)
     back = ck.open_cube(ck.save_cube(moved, tmp_path / "out.nc"))

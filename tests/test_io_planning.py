@@ -44,7 +44,7 @@ def test_plan_counts_blocks_tasks_and_bytes_and_computes_nothing(make_cube):
     with dask.config.set(scheduler=None, num_workers=3):
         found = ck.plan(ck.savgol_filter(cube, 5))
     assert found.blocks == 3
-    assert found.nbytes == 6 * 4 * 40 * 8
+    assert 0 <= found.nbytes - 6 * 4 * 40 * 8 < 1000  # and its coordinates
     assert found.chunks == {"reflectance": (2, 4, 40)}
     assert found.workers == 3
     assert 3 <= found.tasks <= 3 * 4

@@ -189,11 +189,10 @@ class SavePlan:
 
     def __str__(self) -> str:
         """Return the plan in words."""
+        size, peak = self.nbytes / 1e9, self.peak / 1e9
         lines = [
-            (
-                f"{self.nbytes / 1e9:.3g} GB in {self.blocks} blocks, "
-                f"{self.tasks} tasks, {self.workers} at a time, about {self.peak / 1e9:.2g} GB of memory"
-            ),
+            f"{size:.3g} GB in {self.blocks} blocks, {self.tasks} tasks",
+            f"{self.workers} at a time, about {peak:.2g} GB of memory",
             *(f"{name}: chunks {shape}" for name, shape in self.chunks.items()),
         ]
         if self.times_read > 1.5:
