@@ -15,6 +15,7 @@ __all__ = [
     "ModelFormatError",
     "NotFittedError",
     "OutputExistsError",
+    "ResumeMismatchError",
     "SameFileError",
     "SizeLimitError",
     "UnsafeFileError",
@@ -67,6 +68,10 @@ class IncompleteFileError(CorruptFileError):
 
 class UnsafeFileError(CubekitError, PermissionError):
     """A file that refers to other files, or needs code that is not here."""
+
+
+class ResumeMismatchError(CubekitError, ValueError):
+    """A job to go on with that is not the job that was begun."""
 
 
 class SizeLimitError(CubekitError, MemoryError):

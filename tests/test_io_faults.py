@@ -65,8 +65,7 @@ for kind in KINDS:
 
 def inject(kind, n, act):
     import cubekit.io.files as files, cubekit.io.staging as staging
-    import cubekit.io.container as container
-    files.FILES = staging.FILES = container.FILES = Faulty(kind, n, act)
+    files.FILES = staging.FILES = Faulty(kind, n, act)
 
 def fail(code):
     def act():

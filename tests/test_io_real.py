@@ -148,3 +148,30 @@ def test_every_variable_of_every_netcdf_file_equals_netcdf4_python(real):
             np.testing.assert_array_equal(cube.values, expected)
             compared += 1
     assert compared == 39
+
+
+@pytest.mark.parametrize("chunks", ["auto", {"wavelength": 50, "y": 7}])
+def test_enmap_tile_has_its_bands_places_and_scale(real, chunks):
+    pytest.importorskip("rasterio")
+    path = real / "enmap_potsdam" / "enmap_potsdam_tile_64_0.tif"
+    cube = ck.open_cube(path, chunks=chunks)
+    assert dict(cube.sizes) == {"wavelength": 224, "y": 32, "x": 32}
+    assert cube.dtype == np.float32
+    assert np.count_nonzero(~cube.good_band.values) == 6
+    assert np.isnan(cube.values[~cube.good_band.values]).all()
+    good = cube.values[cube.good_band.values]
+    assert 0 < np.nanmedian(good) < 1
+    assert (
+        cube.wavelength.values[[91, 92]].tolist() in ([993.083, 902.257], [])
+        or (np.diff(cube.wavelength.values) < 0).sum() == 1
+    )
+    assert cube.y.values[0] > cube.y.values[-1]
+    assert np.diff(cube.x.values).tolist() == [30.0] * 31
+    with pytest.raises(ck.CoordinateError, match=r"993\.083 .*followed by 902\.257"):
+        ck.savgol_filter(cube, 11, 3)
+
+
+def test_enmap_tile_goes_in_through_and_out(real, tmp_path):
+    pytest.importorskip("rasterio")
+    path = real / "enmap_potsdam" / "enmap_potsdam_tile_64_0.tif"
+    through_the_filter(ck.open_cube(path).sortby("wavelength"), tmp_path)

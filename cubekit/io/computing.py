@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask.array as da
 import numpy as np
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from cubekit.io.codec import Codec
     from cubekit.io.planning import PlannedVariable
 
-__all__ = ["ChunkSink", "compute_chunks"]
+__all__ = ["ChunkSink", "Store", "compute_chunks"]
 
-Store = "Callable[[str, tuple[int, ...], bytes, int], None]"
+Store: TypeAlias = "Callable[[str, tuple[int, ...], bytes, int], None]"
 
 
 class ChunkSink:
@@ -42,7 +42,7 @@ class ChunkSink:
         self,
         plan: PlannedVariable,
         codec: Codec,
-        store: Callable[[str, tuple[int, ...], bytes, int], None],
+        store: Store,
         report: Callable[[int], None],
     ) -> None:
         self.plan = plan
@@ -87,7 +87,7 @@ class ChunkSink:
 def compute_chunks(
     sinks: list[ChunkSink],
     workers: int,
-    done: Callable[[str, tuple[int, ...]], bool] = lambda name, index: False,
+    done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
 ) -> None:
     """Compute all blocks of all variables together, what they share once.
 
@@ -98,13 +98,13 @@ def compute_chunks(
     workers : int
         Blocks under way at a time.
     done : callable
-        Whether a block (variable, index) need not be computed.
+        Whether a block (variable, place) need not be computed.
     """
     graph: dict[Any, Any] = {}
     for sink in sinks:
         name = sink.plan.variable.name
         for index, region in sink.plan.regions():
-            if not done(name, index):
+            if done is None or not done(sink.plan, region):
                 source = (sink.plan.array.name, *index)
                 graph[f"save {name}", *index] = (sink.write, source, region)
     if not graph:

@@ -104,7 +104,7 @@ def decoding_from_attrs(dtype: np.dtype[Any], attrs: Mapping[str, Any]) -> Decod
     if str(attrs.get("_Unsigned", "")).lower() == "true" and dtype.kind == "i":
         dtype = np.dtype(f"{dtype.byteorder}u{dtype.itemsize}")
     given = [attrs[k] for k in ("_FillValue", "missing_value") if k in attrs]
-    if dtype.kind == "f":
+    if dtype.kind == "f" and "_FillValue" not in attrs:
         given.append(np.array(_UNWRITTEN, dtype) if dtype.itemsize > 2 else np.nan)
     return Decoding(
         dtype,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,13 @@ import xarray as xr
 
 from cubekit.errors import CorruptFileError
 from cubekit.io.decoding import Decoding
-from cubekit.io.source import FileArray, RawReader, Source
+from cubekit.io.source import FileArray, FileCube, RawReader, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["EnviCube", "find_envi", "read_envi"]
+__all__ = ["find_envi", "read_envi"]
 
 _DTYPES = {
     1: "u1",
@@ -56,17 +55,6 @@ _UNITS = {
 }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class EnviCube:
-    """What a header says, and the array it describes."""
-
-    dims: tuple[str, ...]
-    array: FileArray
-    coords: dict[str, xr.Variable]
-    attrs: dict[str, Any]
-    name: str
-
-
 def find_envi(path: Path) -> tuple[Path, Path] | None:
     """Header and data file of an ENVI cube, given one of them; None if it is none."""
     if path.suffix.lower() == ".hdr":
@@ -98,7 +86,7 @@ def _is_header(path: Path) -> bool:
         return file.read(64).lstrip(b"\xef\xbb\xbf \r\n").startswith(b"ENVI")
 
 
-def read_envi(header: Path, data: Path) -> EnviCube:
+def read_envi(header: Path, data: Path) -> FileCube:
     """Read the header of an ENVI cube, and what lies beside it without its values."""
     fields = _parse(header)
     source = Source.of(data)
@@ -136,7 +124,7 @@ def read_envi(header: Path, data: Path) -> EnviCube:
     attrs = {}
     if fields.get("description"):
         attrs["description"] = " ".join(fields["description"].split())
-    return EnviCube(
+    return FileCube(
         dims, FileArray(source, reader, decoding, "envi"), coords, attrs, header.stem
     )
 

@@ -112,10 +112,10 @@ def times_read(blocks: Sequence[Sequence[int]], chunk: Sequence[int]) -> float:
     for sizes, c in zip(blocks, chunk, strict=True):
         touched, start = 0, 0
         for size in sizes:
-            touched += -(-(start + size) // c) - start // c
+            touched += -(-int(start + size) // c) - int(start) // c
             start += size
         factor *= touched / max(1, -(-start // c))
-    return factor
+    return float(factor)
 
 
 def layout_shape(
@@ -145,4 +145,4 @@ def layout_shape(
 def _side(shape: Sequence[int], band: int) -> float:
     """Samples on the side of an image, about."""
     others = [n for k, n in enumerate(shape) if k != band]
-    return max(1.0, float(math.prod(others) ** (1 / max(1, len(others)))))
+    return max(1.0, math.pow(math.prod(others), 1 / max(1, len(others))))

@@ -76,8 +76,13 @@ class PlannedVariable:
             yield index, tuple(place)
 
 
-def planned(variable: OutputVariable, chunks: Mapping[str, int]) -> PlannedVariable:
-    """Plan for one variable; the chunks of some dims may be given."""
+def planned(
+    variable: OutputVariable, chunks: Mapping[str, int], by_content: bool = False
+) -> PlannedVariable:
+    """Plan for one variable; the chunks of some dims may be given.
+
+    With `by_content` values in memory are named by what they are, not by where.
+    """
     data = variable.data
     large = variable.is_data or data.size * data.dtype.itemsize > _LARGE
     if not large or not data.shape or not data.size or data.dtype.kind == "O":
@@ -94,7 +99,8 @@ def planned(variable: OutputVariable, chunks: Mapping[str, int]) -> PlannedVaria
         array = data.rechunk(aligned_blocks(blocks, chunk))
     else:
         size = block_shape(data.shape, data.dtype.itemsize, chunk, whole)
-        name = f"values-{tokenize(id(data), variable.name, data.shape)}"
+        identity = tokenize(data) if by_content else id(data)
+        name = f"values-{tokenize(identity, variable.name, data.shape)}"
         array = da.from_array(data, size, name=name)
     return PlannedVariable(variable, chunk, array)
 
@@ -183,17 +189,15 @@ class SavePlan:
 
     def __str__(self) -> str:
         """Return the plan in words."""
+        size, peak = self.nbytes / 1e9, self.peak / 1e9
         lines = [
-            (
-                f"{self.nbytes / 1e9:.3g} GB in {self.blocks} blocks, {self.tasks} "
-                f"tasks, {self.workers} at a time, about {self.peak / 1e9:.2g} GB "
-                "of memory"
-            ),
+            f"{size:.3g} GB in {self.blocks} blocks, {self.tasks} tasks",
+            f"{self.workers} at a time, about {peak:.2g} GB of memory",
             *(f"{name}: chunks {shape}" for name, shape in self.chunks.items()),
         ]
         if self.times_read > 1.5:
             lines.append(
-                f"the chunks of the source lie across the job: each is decoded about "
+                "the chunks of the source lie across the job: each is decoded about "
                 f"{self.times_read:.0f} times. If the file is used more than once, "
                 'rewrite it first: cubekit.rechunk(..., layout="balanced")'
             )

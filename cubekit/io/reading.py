@@ -14,6 +14,7 @@ from cubekit.errors import CoordinateError, CorruptFileError
 from cubekit.io.cfcube import as_coordinate, choose_variable, cube_coords
 from cubekit.io.direct import direct_reader
 from cubekit.io.envi import find_envi, read_envi
+from cubekit.io.geotiff import is_tiff, read_geotiff
 from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import read_structure
 from cubekit.io.preflight import preflight
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from cubekit.io.netcdf import StoredVariable
-    from cubekit.io.source import FileArray
+    from cubekit.io.source import FileArray, FileCube
 
 __all__ = ["open_cube"]
 
@@ -39,13 +40,13 @@ def open_cube(
     chunks: Any = "auto",
     trust: bool = False,
 ) -> xr.DataArray:
-    """Lazy cube from a file: netCDF or ENVI.
+    """Lazy cube from a file: netCDF, ENVI or GeoTIFF.
 
     Parameters
     ----------
     path : str or Path
-        A netCDF file of any version, with or without groups (EMIT), or an ENVI cube
-        (its header or its data file).
+        A netCDF file of any version, with or without groups (EMIT), an ENVI cube (its
+        header or its data file), or a GeoTIFF (EnMAP; with the extra ``geo``).
     variable : str, optional
         Name of the data variable, with its groups where it has any
         (``"group/name"``). If not given, the only one that can be meant.
@@ -125,12 +126,14 @@ def open_cube(
         return _from_netcdf(path, variable, chunks)
     envi = find_envi(path)
     if envi is not None:
-        return _from_envi(*envi, variable, chunks)
+        return _from_single(envi[0], read_envi(*envi), variable, chunks)
+    if is_tiff(start):
+        return _from_single(path, read_geotiff(path), variable, chunks)
     size = path.stat().st_size
     raise CorruptFileError(
         f"open_cube: {path} is of no known format: {size} bytes, beginning with "
-        f"{start!r}. Known are netCDF (any version) and ENVI (with its .hdr beside "
-        "it). Check that the download is complete."
+        f"{start!r}. Known are netCDF (any version), ENVI (with its .hdr beside it) "
+        "and GeoTIFF. Check that the download is complete."
     )
 
 
@@ -178,17 +181,22 @@ def _fastest(variable: StoredVariable) -> FileArray:
     return array if reader is None else dataclasses.replace(array, reader=reader)
 
 
-def _from_envi(
-    header: Path, data: Path, variable: str | None, chunks: Any
+def _from_single(
+    path: Path, cube: FileCube, variable: str | None, chunks: Any
 ) -> xr.DataArray:
-    cube = read_envi(header, data)
     if variable not in {None, cube.name}:
         raise ValueError(
-            f"open_cube: variable={variable!r} is not in {header}. An ENVI file holds "
-            f"one cube. Leave variable out."
+            f"open_cube: variable={variable!r} is not in {path}. A file of this format "
+            "holds one cube. Leave variable out."
         )
     return _cube(
-        cube.array, cube.dims, cube.coords, cube.name, cube.attrs, None, chunks
+        cube.array,
+        cube.dims,
+        cube.coords,
+        cube.name,
+        cube.attrs,
+        cube.stored_chunks,
+        chunks,
     )
 
 

@@ -15,9 +15,11 @@ from cubekit.errors import CorruptFileError
 if TYPE_CHECKING:
     import os
 
+    import xarray as xr
+
     from cubekit.io.decoding import Decoding
 
-__all__ = ["FileArray", "RawReader", "Reader", "Source"]
+__all__ = ["FileArray", "FileCube", "RawReader", "Reader", "Source"]
 
 Array = npt.NDArray[Any]
 
@@ -135,3 +137,15 @@ class FileArray:
             self, chunks, asarray=True, fancy=False, meta=np.empty(0, self.dtype)
         )
         return lazy
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FileCube:
+    """The one cube of a file: its array and what is known about it."""
+
+    dims: tuple[str, ...]
+    array: FileArray
+    coords: dict[str, xr.Variable]
+    attrs: dict[str, Any]
+    name: str
+    stored_chunks: tuple[int, ...] | None = None

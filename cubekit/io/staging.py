@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import uuid
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from cubekit.errors import DiskFullError, OutputExistsError
 from cubekit.io.files import FILES
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "check_room",
     "exists_error",
+    "forget_resume",
+    "hold",
     "publish",
+    "resume_folder",
     "room_errors",
     "staging",
     "stopped_by_signal",
@@ -45,11 +48,35 @@ def staging(target: Path) -> Iterator[Path]:
     folder.mkdir(mode=0o700)
     try:
         with (folder / "lock").open("w") as lock:
-            if sys.platform != "win32":
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            hold(lock)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def resume_folder(target: Path) -> Path:
+    """Folder with what is finished of a save that can be resumed."""
+    return target.with_name(f".{target.name}.resume.partial")
+
+
+def forget_resume(target: Path) -> None:
+    """Remove what was kept for a save that is now done, unless a run is at it."""
+    with contextlib.suppress(OSError):
+        folder = resume_folder(target)
+        with (folder / "lock").open("r+") as lock:
+            if hold(lock, wait=False):
+                shutil.rmtree(folder)
+
+
+def hold(lock: IO[str], wait: bool = True) -> bool:
+    """Hold a lock until its file is closed; False if another process holds it."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _remove_leftovers(target: Path) -> None:
@@ -57,9 +84,11 @@ def _remove_leftovers(target: Path) -> None:
     if sys.platform == "win32":
         return
     for folder in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        if folder == resume_folder(target):
+            continue
         with contextlib.suppress(OSError), (folder / "lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if it is alive
-            shutil.rmtree(folder)
+            if hold(lock, wait=False):
+                shutil.rmtree(folder)
 
 
 def publish(staged: Path, target: Path, overwrite: bool) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import math
 import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
+import dask
 import numpy as np
+import scipy
 import xarray as xr
+from dask.base import tokenize
 
 from cubekit._version import __version__
 from cubekit.errors import CorruptFileError, WriteVerifyError
 from cubekit.io.codec import Codec
-from cubekit.io.computing import ChunkSink, compute_chunks
+from cubekit.io.computing import ChunkSink, Store, compute_chunks
 from cubekit.io.container import Container, structure
 from cubekit.io.direct import ChunkReader, chunk_readers
-from cubekit.io.lineage import refuse_own_input
+from cubekit.io.journal import resumable
+from cubekit.io.lineage import refuse_own_input, source_files
 from cubekit.io.netcdf import LOCK
 from cubekit.io.planning import (
     PlannedVariable,
@@ -28,9 +35,11 @@ from cubekit.io.planning import (
 )
 from cubekit.io.preparing import prepared
 from cubekit.io.progress import progress_bar
+from cubekit.io.source import Source
 from cubekit.io.staging import (
     check_room,
     exists_error,
+    forget_resume,
     publish,
     room_errors,
     staging,
@@ -57,6 +66,7 @@ def save_cube(
     chunks: Mapping[str, int] | None = None,
     compression: Literal["fast"] | int | None = "fast",
     overwrite: bool = False,
+    resume: bool = False,
     memory: str | int = "1GB",
     progress: bool | Callable[[int, int], None] | None = None,
     verify: bool = True,
@@ -78,6 +88,10 @@ def save_cube(
         None stores values as they are, with a checksum for each chunk.
     overwrite : bool, default False
         Replace a file that is there. It stays as it is until the new one is complete.
+    resume : bool, default False
+        Keep what is finished in a folder beside the file, and go on from there if an
+        earlier run with ``resume=True`` was stopped. It takes the room, and the time,
+        of a second copy.
     memory : str or int, default "1GB"
         What the job may use in all. It limits how many blocks are under way at a time.
     progress : bool or callable, optional
@@ -96,6 +110,8 @@ def save_cube(
         If the file is there and `overwrite` is False.
     SameFileError
         If it is a file that the cube is read from.
+    ResumeMismatchError
+        If `resume` and the run to go on with was of another cube; it says what differs.
     DiskFullError
         If there is no room.
     WriteVerifyError
@@ -140,7 +156,7 @@ def save_cube(
     output = prepared(cube, f"cubekit {__version__}: save_cube")
     check_chunks(chunks or {}, output)
     budget = parse_memory(memory)
-    plans = [planned(v, chunks or {}) for v in output.variables]
+    plans = [planned(v, chunks or {}, by_content=resume) for v in output.variables]
     needed = sum(p.nbytes for p in plans)
     check_room(target, needed if compression is None else needed // _MOST_COMPRESSED)
     label = target.name.encode("unicode_escape").decode()
@@ -150,13 +166,13 @@ def save_cube(
         progress_bar(progress, needed, label) as report,
         room_errors(target, needed),
     ):
-        _write(
-            folder / "cube.nc",
-            output,
-            plans,
-            _Options(compression, verify, workers(plans, budget), report),
-        )
+        job = _Job(output, plans, compression, verify, workers(plans, budget), report)
+        if resume:
+            job.write_resumably(folder / "cube.nc", target, fingerprint(cube, job))
+        else:
+            job.write(folder / "cube.nc")
         publish(folder / "cube.nc", target, overwrite)
+        forget_resume(target)
     return target
 
 
@@ -198,44 +214,102 @@ def _checked_target(
     return target
 
 
-class _Options(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Job:
+    """All that is to be written, and how."""
+
+    output: Output
+    plans: list[PlannedVariable]
     compression: Literal["fast"] | int | None
     verify: bool
     workers: int
     report: Callable[[int], None]
+    checksums: Checksums = dataclasses.field(default_factory=dict)
 
+    def write(self, path: Path) -> None:
+        """Write the file as blocks are computed, and read it back."""
+        with self._container(path) as container:
 
-def _write(
-    path: Path, output: Output, plans: list[PlannedVariable], options: _Options
-) -> None:
-    """Write the file, and read it back."""
-    in_chunks = [p for p in plans if p.in_chunks]
-    names = [p.variable.name for p in in_chunks]
-    image = structure(path.parent, output, plans, options.compression)
-    container = Container(path, image)
-    checksums: Checksums = {name: {} for name in names}
+            def store(
+                name: str, index: tuple[int, ...], encoded: bytes, checksum: int
+            ) -> None:
+                self.checksums[name][index] = checksum
+                container.write_chunk(name, index, encoded)
 
-    def store(name: str, index: tuple[int, ...], encoded: bytes, checksum: int) -> None:
-        checksums[name][index] = checksum
-        container.write_chunk(name, index, encoded)
+            compute_chunks(self._sinks(store), self.workers)
+            self._finish(container)
 
-    try:
-        sinks = [
-            ChunkSink(p, _codec(p, options.compression), store, options.report)
-            for p in in_chunks
+    def write_resumably(
+        self, path: Path, target: Path, fingerprint: dict[str, Any]
+    ) -> None:
+        """Compute what is not finished, then write the file in one go."""
+        with resumable(target, fingerprint) as journal:
+            for plan in self._in_chunks:
+                for _, region in plan.regions():
+                    if journal.has_block(plan, region):
+                        samples = math.prod(k.stop - k.start for k in region)
+                        self.report(samples * plan.array.dtype.itemsize)
+            compute_chunks(self._sinks(journal.add), self.workers, journal.has_block)
+            journal.commit()
+            self.output.attrs["history"] = journal.first["history"]
+            with self._container(path) as container:
+                for name, index, encoded, checksum in journal.chunks():
+                    self.checksums[name][index] = checksum
+                    container.write_chunk(name, index, encoded)
+                self._finish(container)
+
+    @property
+    def _in_chunks(self) -> list[PlannedVariable]:
+        return [p for p in self.plans if p.in_chunks]
+
+    @contextlib.contextmanager
+    def _container(self, path: Path) -> Iterator[Container]:
+        image = structure(path.parent, self.output, self.plans, self.compression)
+        container = Container(path, image)
+        self.checksums.clear()
+        self.checksums.update({p.variable.name: {} for p in self._in_chunks})
+        try:
+            yield container
+        finally:
+            container.close()
+
+    def _sinks(self, store: Store) -> list[ChunkSink]:
+        return [
+            ChunkSink(p, _codec(p, self.compression), store, self.report)
+            for p in self._in_chunks
         ]
-        compute_chunks(sinks, options.workers)
-        for plan in plans:
+
+    def _finish(self, container: Container) -> None:
+        for plan in self.plans:
             if not plan.in_chunks:
-                options.report(plan.nbytes)
+                self.report(plan.nbytes)
         container.finish()
-        if options.verify:
-            _verify_small(path, [p for p in plans if not p.in_chunks])
-            _verify_chunks(path, checksums, options.workers)
-        container.add_record(names)
+        if self.verify:
+            _verify_small(container.path, [p for p in self.plans if not p.in_chunks])
+            _verify_chunks(container.path, self.checksums, self.workers)
+        container.add_record(list(self.checksums))
         container.fsync()
-    finally:
-        container.close()
+
+
+def fingerprint(cube: xr.DataArray | xr.Dataset, job: _Job) -> dict[str, Any]:
+    """What a save is of: two with equal ones give the same file."""
+    in_chunks = {p.variable.name: p for p in job.plans if p.in_chunks}
+    small = [(p.variable.name, p.variable.data) for p in job.plans if not p.in_chunks]
+    attrs = {k: v for k, v in job.output.attrs.items() if k != "history"}
+    sources = [Source.of(Path(path)) for path in sorted(source_files(cube))]
+    return {
+        "versions": {m.__name__: m.__version__ for m in (np, scipy, dask, xr)}
+        | {"cubekit": __version__},
+        "compression": job.compression,
+        "dtype": {name: p.array.dtype.str for name, p in in_chunks.items()},
+        "shape": {name: list(p.array.shape) for name, p in in_chunks.items()},
+        "chunks": {name: list(p.chunk or ()) for name, p in in_chunks.items()},
+        "input": [[s.path, *s.identity[1:]] for s in sources],
+        "steps": {name: p.array.name for name, p in in_chunks.items()},
+        "coordinates": tokenize([(name, np.asarray(data)) for name, data in small]),
+        "attributes": tokenize(attrs, [p.variable.attrs for p in job.plans]),
+        "history": job.output.attrs["history"],
+    }
 
 
 def _codec(plan: PlannedVariable, compression: Literal["fast"] | int | None) -> Codec:
