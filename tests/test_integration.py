@@ -340,3 +340,49 @@ GRADIENT = ck.gradient(smooth((9, 8)))
 def test_bad_arguments_are_refused(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_the_compact_scheme_goes_round_a_periodic_axis():
+    lon = np.arange(0, 360, 2.0)
+    wave = cube_of(np.cos(np.radians(lon)), lon=lon)
+    slope = wave.copy(data=-np.radians(1) * np.sin(np.radians(lon)))
+    gradient = slope.expand_dims(direction=["lon"])
+    options = {"scheme": "compact", "periodic": {"lon": 360}}
+    for turned in (gradient, gradient.isel(lon=slice(None, None, -1))):
+        found = ck.integrate_gradient(turned, **options)
+        assert float(abs(found - wave).max()) < 2e-4
+    shifted = gradient.roll(lon=50).assign_coords(lon=lon)
+    np.testing.assert_allclose(
+        ck.integrate_gradient(shifted, **options),
+        ck.integrate_gradient(gradient, **options).roll(lon=50),
+        atol=1e-12,
+    )
+
+
+def test_lazy_weights_are_those_of_memory():
+    gradient = ck.gradient(smooth((12, 13)))
+    gradient = gradient + np.random.default_rng(0).normal(size=gradient.shape)
+    weights = xr.ones_like(gradient)
+    weights[:, 4:6, 3] = 0
+    want = ck.integrate_gradient(gradient, weights=weights)
+    lazy = ck.integrate_gradient(
+        gradient.chunk({"y": 5}), weights=weights.chunk({"x": 4})
+    )
+    xr.testing.assert_allclose(lazy.compute(), want, atol=1e-12)
+
+
+def test_components_with_units_of_their_own_give_the_units_of_the_field():
+    field = smooth((12, 13)).assign_attrs(units="K")
+    field.y.attrs["units"], field.x.attrs["units"] = "m", "s"
+    slope = ck.gradient(field)
+    assert slope.units.values.tolist() == ["K m-1", "K s-1"]
+    assert ck.integrate_gradient(slope).attrs["units"] == "K"
+
+
+def test_an_anchor_at_a_time_is_refused():
+    days = np.array(["2026-01-01", "2026-01-02", "2026-01-05", "2026-01-06"], "M8[ns]")
+    line = cube_of([3.0, 1.0, 1.0, 5.0], time=days)
+    gradient = ck.gradient(line, ("time",))
+    assert worst(ck.integrate_gradient(gradient), line) < 1e-10
+    with pytest.raises(ck.CoordinateError, match="anchor is at the time 2026-01-02"):
+        ck.integrate_gradient(gradient, anchor=line[1])

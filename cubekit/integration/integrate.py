@@ -100,6 +100,9 @@ def integrate_gradient(
     noise is as large as that of the longest waves. ``scheme="compact"`` has no such
     fields [3]_, at the price of a truncation error of second order.
 
+    Components count by their numbers: bring coordinates to comparable units first, or
+    give weights, where one is in centimetres and the other in degrees.
+
     **Missing values:** NaN, Inf and zero weights take no part; conjugate gradients are
     preconditioned by the solution on the whole grid. Each region that nothing ties to
     the others has a mean of zero, that of the anchor excepted; samples of which the
@@ -111,7 +114,8 @@ def integrate_gradient(
 
     References
     ----------
-    .. [1] Lynch, R. E., Rice, J. R. and Thomas, D. H. (1964), Numer. Math. 6, 185-199.
+    .. [1] Lynch, R. E., Rice, J. R. and Thomas, D. H. (1964), Numerische
+       Mathematik 6, 185-199.
     .. [2] Harker, M. and O'Leary, P. (2015), J. Math. Imaging Vis. 51, 46-70.
     .. [3] Southwell, W. H. (1980), J. Opt. Soc. Am. 70, 998-1006.
 
