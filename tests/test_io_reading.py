@@ -71,6 +71,25 @@ def test_group_layout_gives_bands_and_places_as_coordinates(new):
     assert set(cube.coords) == {"wavelength", "good_band", "fwhm", "lat", "lon"}
 
 
+@pytest.mark.parametrize("band", ["wavelength_3d", "blue_wavelength"])
+def test_layout_of_pace_gives_bands_and_places_too(new, band):
+    def write(file):
+        data = file.createGroup("geophysical_data")
+        put(data, "Rrs", ("y", "x", "bands"), np.ones((4, 5, 6), "f4"))
+        put(data, "l2_flags", ("y", "x"), np.ones((4, 5), "i4"))
+        bands = file.createGroup("sensor_band_parameters")
+        put(bands, band, ("bands",), CENTRES, units="nm")
+        place = file.createGroup("navigation_data")
+        for name in ("longitude", "latitude"):
+            put(place, name, ("y", "x"), np.ones((4, 5), "f4"))
+
+    cube = ck.open_cube(new(write))
+    assert cube.name == "Rrs"
+    assert cube.dims == ("y", "x", "wavelength")
+    assert cube.wavelength.values.tolist() == CENTRES.tolist()
+    assert set(cube.coords) == {"wavelength", "longitude", "latitude"}
+
+
 def test_fill_value_is_missing(new):
     cube = ck.open_cube(new(emit))
     assert np.isnan(cube.values).sum() == 6

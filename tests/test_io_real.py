@@ -175,3 +175,11 @@ def test_enmap_tile_goes_in_through_and_out(real, tmp_path):
     pytest.importorskip("rasterio")
     path = real / "enmap_potsdam" / "enmap_potsdam_tile_64_0.tif"
     through_the_filter(ck.open_cube(path).sortby("wavelength"), tmp_path)
+
+
+def test_file_that_is_open_elsewhere_in_the_process_is_read(real):
+    path = next((real / "emit_l2a_mask_netcdf").glob("*.nc"))
+    with netCDF4.Dataset(path) as file, xr.open_dataset(path):
+        for _ in range(30):
+            cube = ck.open_cube(path)
+        assert np.array_equal(cube.values, np.ma.filled(file["mask"][:], np.nan))

@@ -16,8 +16,9 @@ __all__ = ["choose_variable", "cube_coords"]
 
 # what sensors call the same thing, in lower case
 _SPECTRAL = {"wavelength", "wavelengths", "wavenumber", "wavenumbers", "raman_shift"}
+_SPECTRAL |= {"wavelength_3d", "blue_wavelength", "red_wavelength", "swir_wavelength"}
 _BAND_NAMES = {
-    **dict.fromkeys(("wavelength", "wavelengths"), "wavelength"),
+    **{name: "wavelength" for name in _SPECTRAL if "wavelength" in name},
     **dict.fromkeys(("good_wavelengths", "good_bands", "good_band"), "good_band"),
 }
 _BAND_GROUPS = {"sensor_band_parameters"}

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cubekit.io.direct import chunk_readers
+from cubekit.io.direct import direct_readers
 from cubekit.io.files import StagedFile
-from cubekit.io.netcdf import LOCK
+from cubekit.io.lock import LOCK
 from cubekit.io.record import MARK, digest_of, record_for
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Container:
     def add_record(self, variables: list[str]) -> None:
         """Add what proves the file to be whole."""
         size = self.file.seek(0, 2)
-        readers = chunk_readers(self.path, variables)
+        readers = direct_readers(self.path, variables)
         digest = digest_of(self.path, size, readers)
         self.file.write(memoryview(record_for(size, variables, digest)))
         self.file.check()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cubekit.errors import CorruptFileError
 from cubekit.io.codec import Codec, codec_from_filters
-from cubekit.io.netcdf import LOCK
+from cubekit.io.lock import LOCK
 from cubekit.io.source import RawReader
 
 if TYPE_CHECKING:
@@ -25,9 +25,35 @@ if TYPE_CHECKING:
 
     from cubekit.io.source import Reader
 
-__all__ = ["ChunkReader", "chunk_readers", "direct_reader"]
+__all__ = ["ChunkReader", "direct_readers"]
 
 Array = npt.NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Hdf5Reader:
+    """Blocks read by HDF5, opened for each: text, and what lies nowhere yet."""
+
+    dataset: str
+    shape: tuple[int, ...]
+
+    def read(self, path: str, key: tuple[slice, ...]) -> Array:
+        """Stored numbers or text at `key`."""
+        import h5py  # noqa: PLC0415  heavy
+
+        with LOCK:
+            try:
+                with h5py.File(path, "r") as file:
+                    dataset = file[self.dataset]
+                    text = h5py.check_string_dtype(dataset.dtype)
+                    if text is not None and text.length is None:
+                        dataset = dataset.asstr(errors="replace")
+                    return np.asarray(dataset[key])
+            except (OSError, RuntimeError, KeyError, ValueError) as error:
+                raise CorruptFileError(
+                    f"{path}: {self.dataset!r} cannot be read ({error}). The file is "
+                    "damaged or cut short. Get it again."
+                ) from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,20 +131,16 @@ class ChunkReader:
         return data.view(self.dtype).reshape(self.chunk)
 
 
-def direct_reader(path: Path, variable: str) -> Reader | None:
-    """Reader of a variable without HDF5; None where only HDF5 can read it."""
-    return chunk_readers(path, [variable])[0]
+def direct_readers(path: Path, variables: list[str]) -> list[Reader | None]:
+    """Readers of some variables, without HDF5 where that can be.
 
-
-def chunk_readers(path: Path, variables: list[str]) -> list[Reader | None]:
-    """Readers of some variables without HDF5."""
+    None where there is a filter that is not known here.
+    """
     import h5py  # noqa: PLC0415  heavy
 
     with LOCK:
         try:
             with h5py.File(path, "r") as file:
-                if file.userblock_size:
-                    return [None] * len(variables)
                 return [_reader(_dataset(file, name)) for name in variables]
         except (
             OSError,
@@ -140,15 +162,17 @@ def _reader(dataset: Any) -> Reader | None:
     plist = dataset.id.get_create_plist()
     dtype = np.dtype(dataset.dtype.str)  # "=" where it is native, as NumPy says it
     shape = tuple(int(n) for n in dataset.shape)
-    if dtype.kind not in "iuf" or not all(shape) or plist.get_external_count():
-        return None
-    if dataset.chunks is None:
-        offset = dataset.id.get_offset()
-        return None if offset is None else RawReader(dtype, int(offset), shape)
     filters = [plist.get_filter(k) for k in range(plist.get_nfilters())]
     codec = codec_from_filters(dtype.itemsize, [(f[0], f[2]) for f in filters])
     if codec is None:
         return None
+    through_hdf5 = Hdf5Reader(dataset.name, shape)
+    plain = dtype.kind in "iuf" and all(shape) and not plist.get_external_count()
+    if not plain or dataset.file.userblock_size:
+        return through_hdf5
+    if dataset.chunks is None:
+        offset = dataset.id.get_offset()
+        return through_hdf5 if offset is None else RawReader(dtype, offset, shape)
     chunk = tuple(int(c) for c in dataset.chunks)
     grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
     offset, size, skipped = (np.full(grid, value, np.int64) for value in (-1, 0, 0))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from xarray.backends.locks import HDF5_LOCK, NETCDFC_LOCK, combine_locks
 
 from cubekit.errors import CorruptFileError
 from cubekit.io.attributes import decoded_attrs
 from cubekit.io.decoding import Decoding, decoding_from_attrs, value_attrs
+from cubekit.io.direct import direct_readers
+from cubekit.io.lock import LOCK
 from cubekit.io.source import FileArray, Source
 
 if TYPE_CHECKING:
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
 
     import netCDF4
 
-__all__ = ["LOCK", "NetcdfFile", "StoredVariable", "read_structure"]
+    from cubekit.io.source import Reader
 
-# HDF5 and netCDF-C are not made for threads; xarray's readers take the same locks
-LOCK = combine_locks([HDF5_LOCK, NETCDFC_LOCK])
+__all__ = ["NetcdfFile", "NetcdfReader", "StoredVariable", "read_structure"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +52,13 @@ class StoredVariable:
     def value_attrs(self) -> dict[str, Any]:
         """Attributes that are true of the decoded values."""
         return value_attrs(self.attrs, self.array.decoding)
+
+    def read_by(self, reader: Reader | None) -> StoredVariable:
+        """Return the same variable, read by another reader if there is one."""
+        if reader is None or reader.shape != self.array.shape:
+            return self
+        array = dataclasses.replace(self.array, reader=reader)
+        return dataclasses.replace(self, array=array)
 
     def load(self) -> xr.Variable:
         """Return the variable in memory, times decoded."""
@@ -113,11 +120,18 @@ def read_structure(path: Path) -> NetcdfFile:
                     v.path: v for v in _walk(file, source) if v.array.dtype != np.void
                 }
                 attrs = {k: file.getncattr(k) for k in file.ncattrs()}
+                hdf5 = file.data_model.startswith("NETCDF4")
         except (OSError, RuntimeError, UnicodeDecodeError, KeyError) as error:
             raise CorruptFileError(
                 f"{path} ({source.identity[2]} bytes) cannot be opened as netCDF "
                 f"({error}). The file is damaged or cut short. Get it again."
             ) from error
+    if hdf5:
+        # values are read by another copy of HDF5: netCDF-C ends the process where it
+        # reads text from a file that somebody has open already
+        small = [name for name, v in variables.items() if len(v.dims) < 2]
+        for name, reader in zip(small, direct_readers(path, small), strict=True):
+            variables[name] = variables[name].read_by(reader)
     return NetcdfFile(source, variables, decoded_attrs(attrs))
 
 

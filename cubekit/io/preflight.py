@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from cubekit.errors import CorruptFileError, SizeLimitError, UnsafeFileError
-from cubekit.io.netcdf import LOCK
+from cubekit.io.lock import LOCK
 
 if TYPE_CHECKING:
     from pathlib import Path

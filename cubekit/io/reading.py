@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,11 @@ from dask.array.core import normalize_chunks
 from cubekit.axis import Axis
 from cubekit.errors import CoordinateError, CorruptFileError
 from cubekit.io.cfcube import as_coordinate, choose_variable, cube_coords
-from cubekit.io.direct import direct_reader
+from cubekit.io.direct import direct_readers
 from cubekit.io.envi import find_envi, read_envi
 from cubekit.io.geotiff import is_tiff, read_geotiff
 from cubekit.io.layout import block_shape
-from cubekit.io.netcdf import read_structure
+from cubekit.io.netcdf import NetcdfReader, read_structure
 from cubekit.io.preflight import preflight
 from cubekit.io.record import check_finished, check_record
 
@@ -174,11 +173,10 @@ def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
 
 def _fastest(variable: StoredVariable) -> FileArray:
     """Array of a variable, read from its file without HDF5 where that can be."""
-    array = variable.array
-    if array.dtype.kind not in "iufb" or not array.ndim:
-        return array
-    reader = direct_reader(Path(array.source.path), variable.path)
-    return array if reader is None else dataclasses.replace(array, reader=reader)
+    if isinstance(variable.array.reader, NetcdfReader):
+        path = Path(variable.array.source.path)
+        variable = variable.read_by(direct_readers(path, [variable.path])[0])
+    return variable.array
 
 
 def _from_single(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cubekit.errors import CorruptFileError, IncompleteFileError
-from cubekit.io.direct import ChunkReader, chunk_readers
+from cubekit.io.direct import ChunkReader, direct_readers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def check_record(path: Path) -> None:
     content = json.loads(text)
     if content["format"] != _FORMAT or content["size"] != start:
         raise _damaged(path, "its record is of another file or version")
-    readers = chunk_readers(path, content["variables"])
+    readers = direct_readers(path, content["variables"])
     if digest_of(path, start, readers) != content["digest"]:
         raise _damaged(path, "bytes outside its chunks have changed")
 

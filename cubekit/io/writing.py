@@ -22,10 +22,10 @@ from cubekit.errors import CorruptFileError, WriteVerifyError
 from cubekit.io.codec import Codec
 from cubekit.io.computing import ChunkSink, Store, compute_chunks
 from cubekit.io.container import Container, structure
-from cubekit.io.direct import ChunkReader, chunk_readers
+from cubekit.io.direct import ChunkReader, direct_readers
 from cubekit.io.journal import resumable
 from cubekit.io.lineage import refuse_own_input, source_files
-from cubekit.io.netcdf import LOCK
+from cubekit.io.lock import LOCK
 from cubekit.io.planning import (
     PlannedVariable,
     check_chunks,
@@ -342,7 +342,7 @@ def _verify_small(path: Path, plans: list[PlannedVariable]) -> None:
 
 def _verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
     """Read and decode every chunk from the disk, as a reader would."""
-    readers = dict(zip(checksums, chunk_readers(path, list(checksums)), strict=True))
+    readers = dict(zip(checksums, direct_readers(path, list(checksums)), strict=True))
 
     def differing(part: tuple[str, list[tuple[tuple[int, ...], int]]]) -> str | None:
         name, chunks = part
