@@ -25,7 +25,7 @@ from cubekit.kernels.contraction import contract_array, result_dtype
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["contract", "filled"]
+__all__ = ["contract", "filled", "thread_count"]
 
 Array = npt.NDArray[Any]
 Graph = dict[Any, Any]
@@ -64,7 +64,7 @@ def contract(
     """
     if not isinstance(x, da.Array):
         return contract_array(
-            x, matrix, axis, threads=_threads(), shift=shift, offset=offset
+            x, matrix, axis, threads=thread_count(), shift=shift, offset=offset
         )
     x = filled(x)
     pieces = _output_chunks(x.chunks[axis], matrix.shape)
@@ -103,7 +103,8 @@ def filled(x: da.Array) -> da.Array:
     return plain
 
 
-def _threads() -> int:
+def thread_count() -> int:
+    """Threads for NumPy arrays, as Dask is configured."""
     if dask.config.get("scheduler", None) in {"synchronous", "single-threaded", "sync"}:
         return 1
     return int(dask.config.get("num_workers", None) or CPU_COUNT)
