@@ -1,17 +1,58 @@
 """Hyperspectral datacubes on their real coordinates."""
 
+from cubekit import accessor as accessor
+from cubekit import datasets, plotting
 from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
 from cubekit.errors import (
     AxisMismatchError,
     CoordinateError,
+    CorruptFileError,
     CubekitError,
+    DiskFullError,
+    IncompleteFileError,
     ModelFormatError,
     NotFittedError,
+    OutputExistsError,
+    ResumeMismatchError,
+    SameFileError,
+    SizeLimitError,
+    UnsafeFileError,
+    WriteVerifyError,
 )
-from cubekit.operators import AxisOperator, derivative_operator, savgol_operator
+from cubekit.integration import integrate_gradient
+from cubekit.io import SavePlan, open_cube, plan, rechunk, save_cube
+from cubekit.operators import (
+    AxisOperator,
+    derivative_operator,
+    resample_operator,
+    savgol_operator,
+)
 from cubekit.reduction import MNF, PCA, noise_covariance
-from cubekit.spectral import savgol_filter
+from cubekit.spatial import (
+    LocalModel,
+    derivative,
+    divergence,
+    flattest,
+    gradient,
+    gradient_magnitude,
+    hessian,
+    hessian_eigenvalues,
+    hessian_norm,
+    laplacian,
+    local_model,
+)
+from cubekit.spectral import (
+    band_ratio,
+    convert_axis,
+    mark_bad,
+    normalize,
+    normalized_difference,
+    remove_continuum,
+    resample,
+    savgol_filter,
+    spectral_angle,
+)
 
 __all__ = [
     "MNF",
@@ -20,11 +61,48 @@ __all__ = [
     "AxisMismatchError",
     "AxisOperator",
     "CoordinateError",
+    "CorruptFileError",
     "CubekitError",
+    "DiskFullError",
+    "IncompleteFileError",
+    "LocalModel",
     "ModelFormatError",
     "NotFittedError",
+    "OutputExistsError",
+    "ResumeMismatchError",
+    "SameFileError",
+    "SavePlan",
+    "SizeLimitError",
+    "UnsafeFileError",
+    "WriteVerifyError",
+    "band_ratio",
+    "convert_axis",
+    "datasets",
+    "derivative",
     "derivative_operator",
+    "divergence",
+    "flattest",
+    "gradient",
+    "gradient_magnitude",
+    "hessian",
+    "hessian_eigenvalues",
+    "hessian_norm",
+    "integrate_gradient",
+    "laplacian",
+    "local_model",
+    "mark_bad",
     "noise_covariance",
+    "normalize",
+    "normalized_difference",
+    "open_cube",
+    "plan",
+    "plotting",
+    "rechunk",
+    "remove_continuum",
+    "resample",
+    "resample_operator",
+    "save_cube",
     "savgol_filter",
     "savgol_operator",
+    "spectral_angle",
 ]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit.arguments import require_positive
 from cubekit.errors import AxisMismatchError, CoordinateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-__all__ = ["Axis", "derivative_units"]
+__all__ = ["Axis", "derivative_units", "wide_steps"]
 
 _STANDARD_NAMES = {
     "radiation_wavelength",
@@ -43,6 +44,8 @@ _UNITS = {
     *("angstrom", "Angstrom", "cm-1", "cm^-1", "1/cm", "eV", "keV", "meV"),
     *("Hz", "MHz", "GHz", "THz"),
 }
+# a gap is a step wider than so many times the median of the steps about it
+_GAP_FACTOR, _GAP_STEPS = 4, 11
 _UNITLESS = {"1", "", "unitless", "dimensionless", "none", "-"}
 
 
@@ -187,6 +190,55 @@ class Axis:
         """Whether the values decrease."""
         return len(self) > 1 and bool(self.values[1] < self.values[0])
 
+    @property
+    def good_samples(self) -> npt.NDArray[np.intp]:
+        """Positions of the good samples, by ascending coordinate."""
+        good = np.ones(len(self), np.bool_) if self.good is None else self.good
+        positions = np.flatnonzero(good)
+        return positions[::-1] if self.is_descending else positions
+
+    def segments(self, max_gap: float | Literal["auto"] = "auto") -> list[slice]:
+        """Stretches of the axis between its gaps.
+
+        Parameters
+        ----------
+        max_gap : float or "auto", default "auto"
+            A wider step between neighbouring good samples is a gap. "auto" takes 4
+            times the median of the 11 steps about it.
+
+        Returns
+        -------
+        list of slice
+            Positions, each from a good sample to a good sample; bad bands between
+            segments belong to none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `max_gap` is neither a positive number nor "auto".
+
+        Notes
+        -----
+        **Missing values:** bad bands have no place in a step. **Chunks:** none.
+        **Cost:** none.
+
+        Examples
+        --------
+        >>> import cubekit as ck
+        >>> axis = ck.Axis("wavelength", [400.0, 410.0, 420.0, 500.0, 510.0])
+        >>> axis.segments()
+        [slice(0, 3, None), slice(3, 5, None)]
+        """
+        samples = np.sort(self.good_samples)
+        if not len(samples):
+            return []
+        wide = wide_steps(self.values[samples], max_gap, "segments")
+        first = samples[np.concatenate([[True], wide])]
+        last = samples[np.concatenate([wide, [True]])]
+        return [
+            slice(a, b + 1) for a, b in zip(first.tolist(), last.tolist(), strict=True)
+        ]
+
     def difference(self, other: Axis) -> str | None:
         """Say in words how `other` differs from this axis; None if it does not."""
         if self.dim != other.dim:
@@ -235,6 +287,37 @@ class Axis:
         return coords
 
 
+def wide_steps(
+    values: npt.NDArray[np.float64],
+    max_gap: float | str | None,
+    function: str,
+) -> npt.NDArray[np.bool_]:
+    """Whether each step between neighbouring values is a gap.
+
+    ``max_gap="auto"`` compares with the median of the steps about it: where the
+    sampling of a detector changes, half of those are of the new width.
+    """
+    step = np.abs(np.diff(values))
+    if max_gap is None:
+        return np.zeros(len(step), np.bool_)
+    if max_gap != "auto":
+        if isinstance(max_gap, str):
+            raise ValueError(
+                f"{function}: max_gap={max_gap!r} is unknown. A gap is a step wider "
+                'than a length on the axis. Give that, or max_gap="auto".'
+            )
+        return step > require_positive(function, "max_gap", max_gap)
+    about = min(_GAP_STEPS, len(step))
+    if not about:
+        return np.zeros(0, np.bool_)
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(step, about), axis=1)
+    nearest = np.arange(len(step)) - about // 2
+    wide: npt.NDArray[np.bool_] = (
+        step > _GAP_FACTOR * medians[np.clip(nearest, 0, len(medians) - 1)]
+    )
+    return wide
+
+
 def derivative_units(
     units: str | None, axis_units: str | None, order: int
 ) -> str | None:
@@ -245,17 +328,19 @@ def derivative_units(
     'W m-2 nm-2'
     >>> derivative_units("1", "nm", 2)
     'nm-2'
+    >>> derivative_units("m**2 s**-2", "m", 1)
+    'm s-2'
     """
     if order == 0 or units is None or axis_units is None:
         return units if order == 0 else None
     factors: dict[str, int] = {}
     parts = [] if units.strip() in _UNITLESS else units.split()
     for part in parts:
-        match = re.fullmatch(r"([A-Za-zµμ°%$]+?)(-?\d+)?", part)
+        match = re.fullmatch(r"([A-Za-z_µμ°%$]+?)(?:\*\*|\^)?(-?\d+)?", part)
         if match is None:  # not CF style: append, never guess
             return f"{units} ({axis_units})-{order}"
         factors[match[1]] = factors.get(match[1], 0) + int(match[2] or 1)
-    base = re.fullmatch(r"([A-Za-zµμ°%$]+?)(-?\d+)?", axis_units)
+    base = re.fullmatch(r"([A-Za-z_µμ°%$]+?)(?:\*\*|\^)?(-?\d+)?", axis_units)
     if base is None:
         return " ".join([*parts, f"({axis_units})-{order}"])
     factors[base[1]] = factors.get(base[1], 0) - order * int(base[2] or 1)

@@ -1,11 +1,25 @@
 """The package's own exceptions, each also the builtin one a user would catch."""
 
+from __future__ import annotations
+
+import errno
+
 __all__ = [
     "AxisMismatchError",
     "CoordinateError",
+    "CorruptFileError",
     "CubekitError",
+    "DiskFullError",
+    "EncodingLossError",
+    "IncompleteFileError",
     "ModelFormatError",
     "NotFittedError",
+    "OutputExistsError",
+    "ResumeMismatchError",
+    "SameFileError",
+    "SizeLimitError",
+    "UnsafeFileError",
+    "WriteVerifyError",
 ]
 
 
@@ -19,6 +33,53 @@ class CoordinateError(CubekitError, ValueError):
 
 class AxisMismatchError(CubekitError, ValueError):
     """Two axes that should be one and the same, and are not."""
+
+
+class SameFileError(CubekitError, OSError):
+    """A file that would be written over the data it is computed from."""
+
+
+class OutputExistsError(CubekitError, FileExistsError):
+    """A file that is there already, and was not to be overwritten."""
+
+
+class DiskFullError(CubekitError, OSError):
+    """No room left for a file; ``errno`` is ENOSPC, EDQUOT or EFBIG."""
+
+    def __init__(self, text: str, code: int = errno.ENOSPC) -> None:
+        super().__init__(code, text)
+
+    def __str__(self) -> str:
+        """Return the text alone."""
+        return str(self.strerror)
+
+
+class WriteVerifyError(CubekitError, OSError):
+    """A file that, read back, does not hold what was written."""
+
+
+class CorruptFileError(CubekitError, OSError):
+    """A file that is damaged, cut short, or not what its name says."""
+
+
+class IncompleteFileError(CorruptFileError):
+    """A file whose writing was never finished."""
+
+
+class UnsafeFileError(CubekitError, PermissionError):
+    """A file that refers to other files, or needs code that is not here."""
+
+
+class ResumeMismatchError(CubekitError, ValueError):
+    """A job to go on with that is not the job that was begun."""
+
+
+class SizeLimitError(CubekitError, MemoryError):
+    """A file that declares far more than it holds, or than can be taken in."""
+
+
+class EncodingLossError(CubekitError, ValueError):
+    """Values that would not survive being stored as asked."""
 
 
 class ModelFormatError(CubekitError, ValueError):

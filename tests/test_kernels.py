@@ -148,6 +148,22 @@ def test_undefined_rows_are_nan_and_hide_no_other_nan(axis):
     assert np.isnan(expected).sum() == (banded().toarray()[:, 55] != 0).sum()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_bad_values_are_found_where_each_tile_has_other_undefined_rows(axis):
+    matrix = banded()
+    for row in range(N):
+        if (row % 16 < 8) == (row % 8 < 4):  # no row of 8 is defined in all tiles
+            matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]] = np.nan
+    x = np.random.default_rng(6).normal(size=(N, 30))
+    clean = kernels.contract(x, matrix, 0)
+    x[26, 3] = np.nan
+    got = kernels.contract(x if axis == 0 else x.T.copy(), matrix, axis)
+    got = got if axis == 0 else got.T
+    hit = np.zeros(x.shape, bool)
+    hit[matrix.toarray()[:, 26] != 0, 3] = True
+    np.testing.assert_allclose(got, np.where(hit, np.nan, clean), rtol=1e-12)
+
+
 def test_all_rows_undefined_give_nan():
     matrix = banded()
     matrix.data[:] = np.nan
@@ -275,7 +291,7 @@ def test_shift_and_offset_are_applied_in_every_layout(number):
     axis, x = next(itertools.islice(layouts(), number, None))
     rng = np.random.default_rng(5)
     shift, offset = rng.normal(size=N), rng.normal(size=N)
-    got = kernels.contract(x, banded(), axis, shift, offset)
+    got = kernels.contract(x, banded(), axis, shift=shift, offset=offset)
     along = [-1 if k == axis else 1 for k in range(3)]
     moved = x - shift.reshape(along)
     expected = dense_product(banded(), moved, axis) + offset.reshape(along)
@@ -290,8 +306,8 @@ def test_shift_and_offset_are_applied_once_in_every_chunking(chunk, outputs):
     shift, offset = rng.normal(size=N), rng.normal(size=outputs)
     matrix = sparse.csr_array(rng.normal(size=(outputs, N)))
     lazy = da.from_array(x, chunks=(2, chunk, 3))
-    got = kernels.contract(lazy, matrix, 1, shift, offset)
-    expected = kernels.contract(x, matrix, 1, shift, offset)
+    got = kernels.contract(lazy, matrix, 1, shift=shift, offset=offset)
+    expected = kernels.contract(x, matrix, 1, shift=shift, offset=offset)
     np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
@@ -301,7 +317,7 @@ def test_a_shift_near_the_data_loses_no_digit_of_float32(axis):
     true = 3000.1 + rng.normal(size=(N, N))
     x = true.astype(np.float32)
     shift = np.full(N, 3000.1)
-    got = kernels.contract(x, banded(), axis, shift)
+    got = kernels.contract(x, banded(), axis, shift=shift)
     expected = dense_product(banded(), x.astype(float) - 3000.1, axis)
     np.testing.assert_allclose(got, expected, atol=3e-6)
 

@@ -290,3 +290,54 @@ def test_chunks_of_unknown_size_are_refused(smooth, axis):
 def test_derivatives_that_cannot_be_are_refused(axis, options, error, message):
     with pytest.raises(error, match=message):
         ck.derivative_operator(axis, **options)
+
+
+def noisy(axis, sigma, spectra=40000):
+    return xr.DataArray(
+        np.random.default_rng(8).normal(0, sigma, (spectra, len(axis))),
+        coords=axis.to_coords(),
+        dims=("y", axis.dim),
+    )
+
+
+@pytest.mark.parametrize("deriv", [0, 1])
+def test_noise_that_is_filtered_has_the_variance_foretold_edges_included(deriv):
+    x = 400 + np.cumsum(np.random.default_rng(3).uniform(3, 9, 30))
+    axis = ck.Axis("wavelength", x, units="nm")
+    sigma = np.linspace(1, 3, 30)
+    operator = ck.savgol_operator(axis, 11, 3, deriv=deriv)
+    measured = operator(noisy(axis, sigma)).std("y")
+    variance = xr.DataArray(sigma**2, axis.to_coords(), "wavelength")
+    np.testing.assert_allclose(measured, operator.variance(variance) ** 0.5, rtol=0.02)
+
+
+def test_the_diagonal_of_the_covariance_is_the_variance(slope, axis):
+    sigma = np.linspace(1, 3, len(axis))
+    variance = xr.DataArray(sigma**2, axis.to_coords(), axis.dim)
+    covariance = slope.covariance(np.diag(sigma**2))
+    np.testing.assert_allclose(np.diag(covariance), slope.variance(variance))
+    assert covariance.dims == ("wavelength", "wavelength_2")
+    np.testing.assert_array_equal(covariance["wavelength_2"], axis.values)
+
+
+def test_correlated_noise_has_the_covariance_foretold(smooth, axis):
+    rng = np.random.default_rng(4)
+    mixing = rng.normal(size=(len(axis), len(axis)))
+    errors = noisy(axis, 1.0).copy(data=noisy(axis, 1.0).values @ mixing.T)
+    measured = np.cov(smooth(errors).values, rowvar=False)
+    expected = smooth.covariance(mixing @ mixing.T)
+    assert np.abs(measured - expected).max() < 0.03 * np.abs(expected).max()
+
+
+def test_a_missing_covariance_spoils_what_it_supports(axis):
+    smooth = ck.savgol_operator(axis, 3, 1)
+    sigma = np.eye(len(axis))
+    sigma[4] = sigma[:, 4] = np.nan
+    got = np.isnan(smooth.covariance(sigma))
+    hit = smooth.support.toarray()[:, 4]
+    np.testing.assert_array_equal(got, hit[:, None] | hit)
+
+
+def test_a_covariance_of_the_wrong_shape_is_refused(smooth, axis):
+    with pytest.raises(ValueError, match=r"sigma has shape \(3,\).*variance\(\) takes"):
+        smooth.covariance(np.ones(3))

@@ -8,6 +8,7 @@ any chunks, with no halo and no boundary mode. Where all outputs touch many chun
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from dask.system import CPU_COUNT
 from scipy import sparse
 
 from cubekit.kernels.contraction import contract_array, result_dtype
+from cubekit.kernels.refit import LocalFit, refit_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,16 +30,69 @@ if TYPE_CHECKING:
 __all__ = ["contract", "filled", "thread_count"]
 
 Array = npt.NDArray[Any]
+Indices = npt.NDArray[np.intp]
 Graph = dict[Any, Any]
 _FAN_IN = 8  # partial products added by one task
+
+
+@dataclasses.dataclass(frozen=True)
+class _Map:
+    """What is done along an axis, and to what parts of it a chunk needs."""
+
+    matrix: sparse.csr_array
+    fit: LocalFit | None = None
+    shift: Array | None = None
+    offset: Array | None = None
+
+    # no __call__: in a graph, a tuple that begins with a callable is a task
+    def applied(
+        self, x: Array, axis: int, threads: int = 1, out: Array | None = None
+    ) -> Array:
+        if self.fit is not None:
+            return refit_array(x, self.matrix, axis, self.fit, threads=threads, out=out)
+        return contract_array(
+            x,
+            self.matrix,
+            axis,
+            threads=threads,
+            shift=self.shift,
+            offset=self.offset,
+            out=out,
+        )
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        matrix = self.matrix
+        stored = (matrix.shape, matrix.indptr, matrix.indices, matrix.data)
+        return (*stored, self.fit, self.shift, self.offset)
+
+    def rows(self, start: int, stop: int) -> _Map:
+        """Map to some of the outputs."""
+        return _Map(
+            self.matrix[start:stop],
+            self.fit and self.fit.restricted(rows=slice(start, stop)),
+            self.shift,
+            None if self.offset is None else self.offset[start:stop],
+        )
+
+    def columns(self, keep: Indices) -> _Map:
+        """Map from some of the inputs."""
+        return _Map(
+            _take_columns(self.matrix, keep),
+            self.fit and self.fit.restricted(columns=keep),
+            None if self.shift is None else self.shift[keep],
+            self.offset,
+        )
 
 
 def contract(
     x: Array | da.Array,
     matrix: sparse.csr_array,
     axis: int,
+    *,
+    fit: LocalFit | None = None,
     shift: Array | None = None,
     offset: Array | None = None,
+    out: Array | None = None,
 ) -> Array | da.Array:
     """Contract `matrix` into one axis; a Dask array stays one, with nothing computed.
 
@@ -50,10 +105,15 @@ def contract(
         Its stored entries, zeros included, are the support. Indices are sorted.
     axis : int
         The axis of length n.
+    fit : LocalFit, optional
+        What the rows of `matrix` are; given, windows with missing samples are fitted
+        again to those that are left. See `cubekit.kernels.refit.refit_array`.
     shift : array, (n,), optional
         Taken off `x` before the product.
     offset : array, (m,), optional
         Added to the product.
+    out : array, (..., m, ...), optional
+        Where to put the result of a NumPy array; see `contract_array`.
 
     Returns
     -------
@@ -62,10 +122,9 @@ def contract(
         `cubekit.kernels.contraction.contract_array`. At most two tasks for each chunk
         are added to a graph.
     """
+    linear = _Map(matrix, fit, shift, offset)
     if not isinstance(x, da.Array):
-        return contract_array(
-            x, matrix, axis, threads=thread_count(), shift=shift, offset=offset
-        )
+        return linear.applied(x, axis, thread_count(), out)
     x = filled(x)
     pieces = _output_chunks(x.chunks[axis], matrix.shape)
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])
@@ -73,26 +132,21 @@ def contract(
     meta = np.empty((0,) * x.ndim, dtype)
     if len(x.chunks[axis]) == len(pieces) == 1:
         mapped: da.Array = da.map_blocks(
-            contract_array,
-            x,
-            matrix=matrix,
-            axis=axis,
-            shift=shift,
-            offset=offset,
-            chunks=chunks,
-            dtype=dtype,
-            meta=meta,
+            _applied, x, linear, axis, chunks=chunks, dtype=dtype, meta=meta
         )
         return mapped
-    parts = (matrix.shape, matrix.indptr, matrix.indices, matrix.data)
-    name = f"contract-{tokenize(x.name, *parts, axis, shift, offset)}"
-    graph = _graph(name, x, matrix, axis, pieces, shift=shift, offset=offset)
+    name = f"contract-{tokenize(x.name, linear, axis)}"
+    graph = _graph(name, x, linear, axis, pieces)
     layers: HighLevelGraph = HighLevelGraph.from_collections(
         name,
         graph,
         dependencies=[x],  # type: ignore[list-item]
     )
     return da.Array(layers, name, chunks, meta=meta)
+
+
+def _applied(x: Array, linear: _Map, axis: int) -> Array:
+    return linear.applied(x, axis)
 
 
 def filled(x: da.Array) -> da.Array:
@@ -120,23 +174,15 @@ def _output_chunks(chunks: tuple[int, ...], shape: tuple[int, int]) -> tuple[int
 
 
 def _graph(
-    name: str,
-    x: da.Array,
-    matrix: sparse.csr_array,
-    axis: int,
-    pieces: tuple[int, ...],
-    *,
-    shift: Array | None,
-    offset: Array | None,
+    name: str, x: da.Array, linear: _Map, axis: int, pieces: tuple[int, ...]
 ) -> Graph:
-    rows = np.concatenate([[0], np.cumsum(pieces)])
+    rows = np.concatenate([[0], np.cumsum(pieces)]).tolist()
     columns = np.concatenate([[0], np.cumsum(x.chunks[axis])])
-    parts = [matrix[a:b] for a, b in itertools.pairwise(rows)]
-    touched = [_touched(part, columns) for part in parts]
-    partial = sum(map(len, touched))
-    split = max(map(len, touched)) > 2 and partial <= 2 * max(
-        len(pieces), x.numblocks[axis]
-    )
+    parts = [linear.rows(a, b) for a, b in itertools.pairwise(rows)]
+    touched = [_touched(part.matrix, columns) for part in parts]
+    most = 2 * max(len(pieces), x.numblocks[axis])
+    split = max(map(len, touched)) > 2 and sum(map(len, touched)) <= most
+    split = split and linear.fit is None
     others = [range(1) if k == axis else range(n) for k, n in enumerate(x.numblocks)]
     graph: Graph = {}
     for out, (part, sources) in enumerate(zip(parts, touched, strict=True)):
@@ -144,13 +190,8 @@ def _graph(
         weights = []
         for number, group in enumerate(groups):
             key = (f"{name}-weights", out, number)
-            inputs = [columns[s : s + 2] for s in group]
-            added = (
-                None
-                if offset is None or number
-                else offset[rows[out] :][: part.shape[0]]
-            )
-            graph[key] = (*_restricted(part, inputs, shift), added)
+            term = dataclasses.replace(part, offset=None) if number else part
+            graph[key] = _restricted(term, [columns[s : s + 2] for s in group])
             weights.append(key)
         for place in itertools.product(*others):
 
@@ -182,14 +223,10 @@ def _touched(part: sparse.csr_array, columns: npt.NDArray[np.intp]) -> list[int]
     return [int(k) for k in np.unique(found)] or [0]
 
 
-def _restricted(
-    part: sparse.csr_array,
-    ranges: Sequence[npt.NDArray[np.intp]],
-    shift: Array | None,
-) -> tuple[sparse.csr_array, list[slice], Array | None]:
-    """Columns of some rows in a few ranges, the slice of each, and their shift."""
-    used = np.unique(part.indices)
-    keep: list[npt.NDArray[np.intp]] = []
+def _restricted(part: _Map, ranges: Sequence[Indices]) -> tuple[_Map, list[slice]]:
+    """Map from what it needs of a few ranges of inputs, and the slice of each."""
+    used = np.unique(part.matrix.indices)
+    keep: list[Indices] = []
     slices = []
     for start, stop in ranges:
         inside = used[(used >= start) & (used < stop)]
@@ -198,12 +235,7 @@ def _restricted(
         )
         keep.append(np.arange(first, last))
         slices.append(slice(int(first - start), int(last - start)))
-    columns = np.concatenate(keep)
-    return (
-        _take_columns(part, columns),
-        slices,
-        None if shift is None else shift[columns],
-    )
+    return part.columns(np.concatenate(keep)), slices
 
 
 def _take_columns(
@@ -222,12 +254,10 @@ def _take_columns(
 
 
 def _contract_pieces(
-    weights: tuple[sparse.csr_array, list[slice], Array | None, Array | None],
-    axis: int,
-    pieces: list[Array],
+    weights: tuple[_Map, list[slice]], axis: int, pieces: list[Array]
 ) -> Array:
-    matrix, slices, shift, offset = weights
+    linear, slices = weights
     before = (slice(None),) * axis
     parts = [piece[(*before, s)] for piece, s in zip(pieces, slices, strict=True)]
     x = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
-    return contract_array(x, matrix, axis, shift=shift, offset=offset)
+    return linear.applied(x, axis)

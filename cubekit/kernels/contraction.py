@@ -14,6 +14,7 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import itertools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,13 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 from scipy import sparse
 
-__all__ = ["contract_array", "result_dtype"]
+__all__ = [
+    "Contracted",
+    "contract_array",
+    "contract_spectra",
+    "empty_stack",
+    "result_dtype",
+]
 
 Array = npt.NDArray[Any]
 Block = tuple[slice, slice]
@@ -47,6 +54,7 @@ def contract_array(
     threads: int = 1,
     shift: Array | None = None,
     offset: Array | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Contract `matrix` into one axis of an array: ``matrix @ (x - shift) + offset``.
 
@@ -64,6 +72,8 @@ def contract_array(
         Taken off before the product, so that nothing cancels after it.
     offset : array, (m,), optional
         Added to the product.
+    out : array, (..., m, ...), optional
+        Where to put the result: in the dtype of the result, one item of `empty_stack`.
 
     Returns
     -------
@@ -71,24 +81,63 @@ def contract_array(
         NaN where the support of an output meets a NaN or Inf; every other output has
         the bits it would have without them.
     """
+    contracted = contract_spectra(
+        x, matrix, axis, threads=threads, shift=shift, offset=offset, out=out
+    )
+    return contracted.result
+
+
+class Contracted(NamedTuple):
+    """Result of a contraction, and where its input had NaN or Inf."""
+
+    result: Array
+    x: Array  # (before, n, after), in the order of memory
+    y: Array  # (before, m, after), a view of the result
+    tainted: npt.NDArray[np.intp]  # spectra, by their place in (before, after)
+
+
+def contract_spectra(
+    x: Array,
+    matrix: sparse.csr_array,
+    axis: int,
+    *,
+    threads: int = 1,
+    shift: Array | None = None,
+    offset: Array | None = None,
+    out: Array | None = None,
+) -> Contracted:
+    """Contract as `contract_array`, and tell which spectra had NaN or Inf."""
     # work in the order of memory, so that no layout needs a transposed copy
-    order = sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
+    order = _memory_order(x)
     ordered = x.transpose(order)
     at = order.index(axis)
     before, after = ordered.shape[:at], ordered.shape[at + 1 :]
     outputs, inputs = matrix.shape
-    y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
+    if out is None:
+        y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
+    else:
+        y = out.transpose(order)
+    flat = (math.prod(before), math.prod(after))
+    x = ordered.reshape(flat[0], inputs, flat[1])
+    planes = y.reshape(flat[0], outputs, flat[1])
+    tainted = np.zeros(0, np.intp)
     if y.size:
-        flat = (int(np.prod(before)), int(np.prod(after)))
-        work = _Work(
-            ordered.reshape(flat[0], inputs, flat[1]),
-            y.reshape(flat[0], outputs, flat[1]),
-            matrix,
-            shift,
-            offset,
-        )
+        work = _Work(x, planes, matrix, shift, offset)
         work.run(threads)
-    return y.transpose(np.argsort(order))
+        tainted = np.sort(np.concatenate([tainted, *work.tainted]))
+    return Contracted(y.transpose(np.argsort(order)), x, planes, tainted)
+
+
+def empty_stack(x: Array, count: int) -> Array:
+    """Room for `count` results of the shape of `x`, each in its order of memory."""
+    order = _memory_order(x)
+    shape = (count, *(x.shape[k] for k in order))
+    stacked = np.empty(shape, result_dtype(x.dtype))
+    return stacked.transpose([0, *(1 + np.argsort(order))])
+
+
+def _memory_order(x: Array) -> list[int]:
+    return sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
 
 
 class _Run(NamedTuple):
@@ -133,6 +182,7 @@ class _Work:
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
         self.matrix = matrix
+        self.tainted: list[npt.NDArray[np.intp]] = []  # spectra, (before, after)
         self.runs = _runs(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
         # outputs with a NaN weight are undefined; as zeros they harm no tile
         undefined = np.isnan(matrix.data)
@@ -172,6 +222,7 @@ class _Work:
             self._view(self.x, run, run.column, run.columns) for run in self.runs
         ]
         y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
+        tainted = False
         with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
             for block in blocks:
                 outputs = [self._in(view, block) for view in y_views]
@@ -181,7 +232,9 @@ class _Work:
                 else:
                     part = self._part(block)
                     inputs = self._inputs(part)
-                if self.spectra:
+                if tainted:
+                    pass  # one tainted block seldom comes alone
+                elif self.spectra:
                     # the sum finds NaN and Inf, and brings the block into the cache;
                     # einsum, since a BLAS dot product may start threads
                     tainted = not np.isfinite(np.einsum("i->", part.reshape(-1)))
@@ -189,7 +242,7 @@ class _Work:
                     self._multiply(inputs, outputs)
                     tainted = self._is_tainted(outputs)
                 if tainted:
-                    self._localise(block, outputs)
+                    tainted = self._localise(block, outputs)
                 elif self.spectra:
                     self._multiply(inputs, outputs)
                 if self.offset is not None:
@@ -210,25 +263,67 @@ class _Work:
         total = sum(float(np.add.reduce(y[:, :, 0], axis=None)) for y in outputs)
         return not np.isfinite(total)
 
-    def _localise(self, block: Block, outputs: list[Array]) -> None:
-        """Multiply a block with each NaN and Inf held to the outputs it supports."""
-        part = self._part(block)
-        bad = ~np.isfinite(part)
-        part[bad] = 0
-        self._multiply(self._inputs(part), outputs)
-        y = self._of_y(block)
-        if self.spectra:
-            self._spoil(bad.T, y.T)
-            return
-        for bad_plane, y_plane in zip(bad, y, strict=True):
-            self._spoil(bad_plane, y_plane)
+    def _localise(self, block: Block, outputs: list[Array]) -> bool:
+        """Multiply a block with each NaN and Inf held to the outputs it supports.
 
-    def _spoil(self, bad: Array, y: Array) -> None:
-        """Put NaN into y (m, spectrum) where the support meets bad (n, spectrum)."""
-        hit = np.flatnonzero(bad.any(axis=0))
-        few: Any = hit if 4 * len(hit) < bad.shape[1] else slice(None)
-        spoiled = self.support @ bad[:, few].astype(np.float32) > 0
-        y[:, few] = np.where(spoiled, np.nan, y[:, few])
+        Returns whether there was any.
+        """
+        part, y = self._part(block), self._of_y(block)
+        spoils = []
+        # (n, spectrum) and (m, spectrum)
+        planes = [(part.T, y.T)] if self.spectra else zip(part, y, strict=True)
+        for plane, (source, target) in enumerate(planes, block[0].start):
+            hit = np.flatnonzero(~np.isfinite(np.einsum("ij->j", source)))
+            if not len(hit):
+                continue
+            begin = plane if self.spectra else plane * self.x.shape[2]
+            self.tainted.append(begin + block[1].start + hit)
+            few: Any = hit if 4 * len(hit) < source.shape[1] else slice(None)
+            some = source[:, few]
+            bad = ~np.isfinite(some)
+            np.copyto(some, 0, where=bad)
+            source[:, few] = some
+            spoils.append((target, few, self._spoilt(np.ascontiguousarray(bad))))
+        self._multiply(self._inputs(part), outputs)
+        for target, few, spoilt in spoils:
+            some = target[:, few]
+            np.copyto(some, np.nan, where=spoilt)
+            target[:, few] = some
+        return bool(spoils)
+
+    @functools.cached_property
+    def _reach(self) -> tuple[list[tuple[Array, Array, Array]], Array]:
+        """Outputs by the length of their support, 1, 2 to 3, 4 to 7, ... inputs.
+
+        For each length: the outputs, where their support begins, and where its last 1,
+        2, 4, ... inputs do. Apart, the outputs whose support has gaps.
+        """
+        indptr, indices = self.matrix.indptr, self.matrix.indices
+        count = np.diff(indptr)
+        used = count > 0
+        first, length = np.zeros((2, len(count)), np.intp)
+        first[used] = indices[indptr[:-1][used]]
+        length[used] = indices[indptr[1:][used] - 1] + 1 - first[used]
+        levels = []
+        size = 1
+        while size <= length.max(initial=0):
+            rows = np.flatnonzero((size <= length) & (length < 2 * size))
+            levels.append((rows, first[rows], first[rows] + length[rows] - size))
+            size *= 2
+        return levels, np.flatnonzero(length > count)
+
+    def _spoilt(self, bad: Array) -> Array:
+        """Whether the support of each output meets any that is bad, (n, spectrum)."""
+        levels, in_pieces = self._reach
+        spoilt = np.zeros((self.matrix.shape[0], bad.shape[1]), np.bool_)
+        met = bad  # any bad one of 1, 2, 4, ... inputs from each on
+        for power, (rows, first, last) in enumerate(levels):
+            if len(rows):
+                spoilt[rows] = met[first] | met[last]
+            met = met[: -(2**power)] | met[2**power :]
+        if len(in_pieces):
+            spoilt[in_pieces] = self.support[in_pieces] @ bad.astype(np.float32) > 0
+        return spoilt
 
     def _blocks(self) -> list[Block]:
         before = self.x.shape[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,10 @@ from cubekit.operators.support import on_support, take_rows
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["AxisOperator"]
+__all__ = ["VALUE_ATTRS", "AxisOperator", "derived_attrs", "units_of"]
 
 # attributes that describe the values of the input, and would lie about the output
-_VALUE_ATTRS = (
+VALUE_ATTRS = (
     "valid_range",
     "valid_min",
     "valid_max",
@@ -48,6 +48,10 @@ class AxisOperator:
     order : int
         Order of the derivative: the output is in units of the input per `order`-th
         power of the units of the axis.
+    degree : int or "all", optional
+        Degree of the polynomial that each row fits to its support, "all" for one less
+        than the samples there. Not given, the rows are no such fits, and cannot be
+        fitted again where samples are missing.
 
     Notes
     -----
@@ -74,6 +78,7 @@ class AxisOperator:
     output: Axis
     name: str = "operator"
     order: int = 0
+    degree: int | Literal["all"] | None = None
 
     def __post_init__(self) -> None:
         """Check the shape, and keep entries sorted and unique."""
@@ -102,7 +107,12 @@ class AxisOperator:
             (stored, self.matrix.indices, self.matrix.indptr), self.matrix.shape
         )
 
-    def __call__(self, cube: xr.DataArray) -> xr.DataArray:
+    def __call__(
+        self,
+        cube: xr.DataArray,
+        *,
+        missing: Literal["propagate", "refit"] = "propagate",
+    ) -> xr.DataArray:
         """Apply the operator to a cube.
 
         Parameters
@@ -110,6 +120,9 @@ class AxisOperator:
         cube : DataArray, dims (..., input.dim, ...)
             Real values; NumPy or Dask, any chunks. Its coordinate must be equal to that
             of the input axis.
+        missing : {"propagate", "refit"}
+            "propagate": an output is NaN exactly when its support meets a NaN or Inf.
+            "refit": its polynomial is fitted to the samples that are left, see Notes.
 
         Returns
         -------
@@ -121,16 +134,24 @@ class AxisOperator:
         ------
         AxisMismatchError
             If the axis of `cube` is not the input axis.
+        ValueError
+            If `missing` is unknown, or there is no polynomial to refit.
         TypeError
             If `cube` is not a DataArray of real numbers.
 
         Notes
         -----
-        **Missing values:** an output is NaN exactly when its support meets a NaN or
-        Inf. **Chunks:** lazy; each chunk reads the samples that its outputs depend on.
-        **Cost:** one contraction.
+        **Missing values:** with ``missing="refit"`` a window is fitted again while as
+        many samples are left as the polynomial has coefficients, and while they
+        surround or touch the output: some on both sides, or the sample there or one
+        next to it. Else the output is NaN. Finite differences lose one degree, and so
+        one order of accuracy, with each sample missing, down to the order of the
+        derivative. Spectra with nothing missing have the same bits either way.
+        **Chunks:** lazy; each chunk reads the samples that its outputs depend on.
+        **Cost:** one contraction; with "refit" also one small fit for each pattern of
+        missing samples in a window.
         """
-        return self.affine(cube)
+        return self._applied(cube, fit=self._fit(missing))
 
     def affine(
         self,
@@ -160,13 +181,15 @@ class AxisOperator:
         -----
         **Missing values, chunks, cost:** as applying the operator.
         """
+        return self._applied(cube, shift=shift, offset=offset)
+
+    def _applied(self, cube: xr.DataArray, **how: Any) -> xr.DataArray:
         axis = Axis.from_cube(cube, self.input.name)
         axis.require_equal(
             self.input,
             f"apply {self.name} to this cube",
             "Was it stored as float32? Build the operator from this cube, or assign "
-            "its "
-            "coordinate.",
+            "its coordinate.",
         )
         require_real(cube, self.name)
         if self.output.dim != axis.dim and self.output.dim in cube.dims:
@@ -176,7 +199,7 @@ class AxisOperator:
                 f"cube.rename({self.output.dim}=...)."
             )
         data = kernels.contract(
-            cube.data, self.matrix, cube.get_axis_num(axis.dim), shift, offset
+            cube.data, self.matrix, cube.get_axis_num(axis.dim), **how
         )
         dims = [self.output.dim if d == axis.dim else d for d in cube.dims]
         coords: dict[Hashable, xr.Variable] = {
@@ -226,6 +249,7 @@ class AxisOperator:
                 self.support.astype(np.float64) + other.support.astype(np.float64),
             ),
             name=f"({self.name} + {other.name})",
+            degree=None,
         )
 
     def __mul__(self, factor: float) -> AxisOperator:
@@ -235,7 +259,7 @@ class AxisOperator:
         matrix = self.matrix.copy()
         matrix.data = matrix.data * float(factor)
         return dataclasses.replace(
-            self, matrix=matrix, name=f"{factor:g} * {self.name}"
+            self, matrix=matrix, name=f"{factor:g} * {self.name}", degree=None
         )
 
     __rmul__ = __mul__
@@ -337,9 +361,71 @@ class AxisOperator:
         squared = self.matrix.copy()
         squared.data = squared.data**2
         operator = dataclasses.replace(
-            self, matrix=squared, order=2 * self.order, name=f"variance of {self.name}"
+            self,
+            matrix=squared,
+            order=2 * self.order,
+            name=f"variance of {self.name}",
+            degree=None,
         )
         return operator(variance)
+
+    def covariance(
+        self, sigma: xr.DataArray | npt.NDArray[np.floating]
+    ) -> xr.DataArray:
+        r"""Covariance of the result, for one spectrum whose errors are not independent.
+
+        Parameters
+        ----------
+        sigma : array, (input.dim, input.dim)
+            Covariance of the samples, in the order of the axis.
+
+        Returns
+        -------
+        DataArray, dims (output.dim, output.dim + "_2")
+            The second dim has the same coordinate, with the same suffix.
+
+        Raises
+        ------
+        ValueError
+            If there is not one row and one column for each sample.
+
+        Notes
+        -----
+        .. math:: \Sigma_y = A\, \Sigma_x A^T
+
+        **Missing values:** NaN where the support of either output meets one.
+        **Chunks:** one matrix, in memory. **Cost:** two sparse products.
+
+        Examples
+        --------
+        >>> import cubekit as ck
+        >>> import numpy as np
+        >>> slope = ck.derivative_operator(ck.Axis("x", [0.0, 1.0, 2.0]))
+        >>> slope.covariance(np.ones((3, 3))).values.round(12) + 0.0
+        array([[0., 0., 0.],
+               [0., 0., 0.],
+               [0., 0., 0.]])
+        """
+        given = np.asarray(sigma, np.float64)
+        n = len(self.input)
+        if given.shape != (n, n):
+            raise ValueError(
+                f"covariance of {self.name}: sigma has shape {given.shape}. Axis "
+                f"{self.input.name!r} has {n} samples. Give a matrix of shape "
+                f"({n}, {n}); for independent errors, variance() takes one spectrum."
+            )
+        half = self.matrix @ given  # stored entries only, so no NaN spreads
+        coords = self.output.to_coords()
+        second = {
+            f"{name}_2": xr.Variable(f"{self.output.dim}_2", c.values, c.attrs)
+            for name, c in coords.items()
+        }
+        return xr.DataArray(
+            (self.matrix @ half.T).T,
+            coords={**coords, **second},
+            dims=(self.output.dim, f"{self.output.dim}_2"),
+            name=f"covariance of {self.name}",
+        )
 
     def to_dataarray(self) -> xr.DataArray:
         """Return the matrix as a dense DataArray with the coordinates of both axes.
@@ -360,14 +446,41 @@ class AxisOperator:
             name=self.name,
         )
 
-    def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
-        attrs = {k: v for k, v in cube.attrs.items() if k not in _VALUE_ATTRS}
-        if self.order:
-            attrs.pop("standard_name", None)
-            units = attrs.pop("units", None)
-            units = derivative_units(
-                None if units is None else str(units), self.input.units, self.order
+    def _fit(self, missing: str) -> kernels.LocalFit | None:
+        if missing == "propagate":
+            return None
+        if missing != "refit":
+            raise ValueError(
+                f"{self.name}: missing={missing!r} is unknown. Missing values can be "
+                "handed on, or windows fitted again to the samples that are left. Use "
+                'missing="propagate" or missing="refit".'
             )
-            if units is not None:
-                attrs["units"] = units
-        return attrs
+        if self.degree is None:
+            raise ValueError(
+                f'{self.name}: missing="refit" needs a polynomial for each window. The '
+                "rows of this operator are no such fits. Apply the operators that it "
+                'is made of one after the other, each with missing="refit".'
+            )
+        degree = None if self.degree == "all" else self.degree
+        return kernels.LocalFit(
+            self.input.values, self.output.values, degree, self.order
+        )
+
+    def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
+        if not self.order:
+            return {k: v for k, v in cube.attrs.items() if k not in VALUE_ATTRS}
+        units = derivative_units(units_of(cube), self.input.units, self.order)
+        return derived_attrs(cube, units)
+
+
+def units_of(cube: xr.DataArray) -> str | None:
+    """Units of the values of a cube, as text; None if it has none."""
+    units = cube.attrs.get("units")
+    return None if units is None else str(units)
+
+
+def derived_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
+    """Attributes for another quantity made from a cube, in other units."""
+    dropped = {*VALUE_ATTRS, "standard_name", "units"}
+    attrs = {k: v for k, v in cube.attrs.items() if k not in dropped}
+    return attrs if units is None else {**attrs, "units": units}

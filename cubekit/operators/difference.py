@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
+from scipy import sparse
 
 from cubekit import stencils
-from cubekit.arguments import require_integer
+from cubekit.arguments import require_integer, require_positive
+from cubekit.axis import Axis
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
 
-if TYPE_CHECKING:
-    from cubekit.axis import Axis
-
-__all__ = ["derivative_operator"]
+__all__ = ["derivative_operator", "point_operator"]
 
 
 def derivative_operator(
-    axis: Axis, order: int = 1, *, accuracy: int = 2, edge_accuracy: int | None = None
+    axis: Axis,
+    order: int = 1,
+    *,
+    accuracy: int = 2,
+    edge_accuracy: int | None = None,
+    period: float | None = None,
 ) -> AxisOperator:
     """Finite difference on the real coordinates of an axis.
 
@@ -31,6 +35,9 @@ def derivative_operator(
     edge_accuracy : int, optional
         The same for the samples whose stencil does not fit inside the axis; `accuracy`
         if not given.
+    period : float, optional
+        Length after which the axis begins again, in its units: stencils reach over the
+        seam, and there are no edges.
 
     Returns
     -------
@@ -47,6 +54,9 @@ def derivative_operator(
     The stencil is the smallest that keeps the promise: symmetric where the spacing is
     even, with one sample more for even orders where it is not. First derivatives equal
     ``numpy.gradient(edge_order=2)``, with ``edge_accuracy=1`` its default.
+
+    Bad bands are left out, as if they were not on the axis: the stencils are made of
+    the good samples about them, and their own derivative is NaN.
 
     **Missing values:** an output is NaN where its stencil, zero weights included, meets
     NaN or Inf. **Chunks:** any. **Cost:** one small system for each sample of the axis,
@@ -70,20 +80,79 @@ def derivative_operator(
         ("edge_accuracy", edge_accuracy),
     ):
         require_integer("derivative", name, value, 1)
+    x = axis.values[axis.good_samples]
     needed = order + max(accuracy, edge_accuracy)
-    if len(axis) < needed:
+    halo = 0
+    if period is not None:
+        needed = halo = order + accuracy + 1
+        period = _checked_period(axis, period)
+    if len(x) < needed:
+        good = "" if len(x) == len(axis) else " good ones"
         raise ValueError(
             f"derivative: order={order} with accuracy={accuracy} needs {needed} "
-            f"samples. Coordinate {axis.name!r} has {len(axis)}. Use a lower order or "
-            "accuracy, or more samples."
+            f"samples. Coordinate {axis.name!r} has {len(x)}{good}. Use a lower order "
+            "or accuracy, or more samples."
         )
-    x = axis.values[::-1] if axis.is_descending else axis.values
-    windows = stencils.difference_windows(x, order, accuracy, edge_accuracy)
-    weights = stencils.local_polynomial_weights(x, windows, None, order)
+    wrapped = x
+    if period is not None:
+        wrapped = np.concatenate([x[-halo:] - period, x, x[:halo] + period])
+    windows = stencils.difference_windows(wrapped, order, accuracy, edge_accuracy)
+    inner = slice(halo, halo + len(x))
+    windows = stencils.Windows(windows.start[inner], windows.length[inner])
+    weights = stencils.difference_weights(wrapped, windows, order, at=x)
+    windows = windows._replace(start=windows.start - halo)
     return AxisOperator(
         from_windows(axis, windows, weights),
         axis,
         axis,
         f"derivative(order={order})",
         order,
+        "all",
+    )
+
+
+def point_operator(
+    axis: Axis, at: float, order: int = 0, *, accuracy: int = 2
+) -> AxisOperator:
+    """Value (order 0) or derivative at one place of an axis, a sample or not.
+
+    At a sample it is the row of `derivative_operator`; between samples the nearest
+    ``order + accuracy`` of them are interpolated.
+    """
+    samples = axis.good_samples
+    x = axis.values[samples]
+    nearest = int(np.abs(x - at).argmin())
+    if x[nearest] == at and order:
+        operator = derivative_operator(axis, order, accuracy=accuracy)
+        return operator.isel(int(samples[nearest]))
+    length = order + accuracy if order or x[nearest] != at else 1
+    if len(x) < length:
+        raise ValueError(
+            f"local_model: accuracy={accuracy} needs {length} samples. Coordinate "
+            f"{axis.name!r} has {len(x)}. Use a lower accuracy, or more samples."
+        )
+    middle = nearest if length % 2 else int(np.searchsorted(x, at))
+    start = np.clip(middle - length // 2, 0, len(x) - length)
+    windows = stencils.Windows(np.array([start]), np.array([length]))
+    weights = stencils.difference_weights(x, windows, order, at=np.array([at]))
+    column = samples[start : start + length]
+    matrix = sparse.coo_array(
+        (weights, (np.zeros(length, np.intp), column)), (1, len(axis))
+    )
+    place = Axis(axis.dim, np.array([at]), axis.name, axis.units)
+    return AxisOperator(
+        matrix.tocsr(), axis, place, f"derivative(order={order})", order
+    )
+
+
+def _checked_period(axis: Axis, given: float) -> float:
+    period = require_positive("derivative", "period", given)
+    span = abs(float(axis.values[-1] - axis.values[0])) if len(axis) else 0.0
+    if span < period * (1 - 1e-6):
+        return period
+    unit = f" {axis.units}" if axis.units else ""
+    raise ValueError(
+        f"derivative: {axis.name!r} has the period {period:g}{unit}. Its samples span "
+        f"{span:g}{unit}, a full turn or more, so that one place is there twice. Leave "
+        f"the last out: cube.isel({axis.dim}=slice(None, -1))."
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cubekit import stencils
 from cubekit.arguments import require_integer, require_positive
+from cubekit.axis import wide_steps
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
 
@@ -28,7 +29,7 @@ def savgol_operator(
     *,
     deriv: int = 0,
     window_width: float | None = None,
-    max_gap: float | None = None,
+    max_gap: float | Literal["auto"] | None = None,
 ) -> AxisOperator:
     r"""Savitzky-Golay filter on the real coordinates of an axis.
 
@@ -45,8 +46,9 @@ def savgol_operator(
     window_width : float, optional
         Width of the window in units of the axis; it holds the samples at most half of
         it from the centre.
-    max_gap : float, optional
-        No window reaches across a step wider than this, in units of the axis.
+    max_gap : float or "auto", optional
+        No window reaches across a step wider than this, in units of the axis; "auto"
+        takes 4 times the median of the 11 steps about it. See `Axis.segments`.
 
     Returns
     -------
@@ -75,7 +77,13 @@ def savgol_operator(
     samples and degree 2 the standard deviation of smoothed white noise grows from 0.46
     to 0.76; see `AxisOperator.variance`.
 
-    **Missing values:** an output is NaN where its window meets NaN or Inf.
+    Bad bands are left out, as if they were not on the axis: `window_length` counts good
+    samples, the step from one good sample to the next is what `max_gap` looks at, and
+    the result is NaN in the bad bands. As many bad bands in a row as the window is long
+    are an end of the axis, even with no `max_gap`.
+
+    **Missing values:** an output is NaN where its window meets NaN or Inf; called with
+    ``missing="refit"``, the polynomial is fitted to the samples that are left.
     **Chunks:** any. **Cost:** one QR factorisation for each sample of the axis, done
     once.
 
@@ -106,16 +114,18 @@ def savgol_operator(
             f"savgol_filter: {given} of window_length and window_width given. The "
             f"window is so many samples, or so many {unit}. Give one of them."
         )
-    x = axis.values[::-1] if axis.is_descending else axis.values
-    ranges = stencils.segments(
-        x, None if max_gap is None else require_positive(_NAME, "max_gap", max_gap)
-    )
+    samples = axis.good_samples
+    x = axis.values[samples]
+    wide = wide_steps(x, max_gap, _NAME)
+    left_out = np.abs(np.diff(samples)) - 1  # bad bands between good samples
     if window_length is not None:
-        _check_window_length(window_length, polyorder, axis)
+        _check_window_length(window_length, polyorder, axis, len(x))
+        ranges = stencils.segments(wide | (left_out >= window_length))
         windows = stencils.centred_windows(ranges, window_length, polyorder)
         size = f"window_length={window_length}"
     else:
         width = require_positive(_NAME, "window_width", window_width)
+        ranges = stencils.segments(wide | ((left_out > 0) & (np.diff(x) > width)))
         windows = stencils.width_windows(x, ranges, width, polyorder)
         _check_window_counts(windows, width, polyorder, x, axis)
         size = f"window_width={width:g}"
@@ -128,10 +138,11 @@ def savgol_operator(
         axis,
         f"savgol({size}, polyorder={polyorder}{detail})",
         deriv,
+        polyorder,
     )
 
 
-def _check_window_length(length: int, polyorder: int, axis: Axis) -> None:
+def _check_window_length(length: int, polyorder: int, axis: Axis, count: int) -> None:
     require_integer(_NAME, "window_length", length, 1)
     asked = f"savgol_filter: window_length={length}"
     if length % 2 == 0:
@@ -139,10 +150,11 @@ def _check_window_length(length: int, polyorder: int, axis: Axis) -> None:
             f"{asked} is even. The window is centred on a sample. "
             f"Use {length - 1} or {length + 1}."
         )
-    if length > len(axis):
+    if length > count:
+        good = "" if count == len(axis) else "good "
         raise ValueError(
-            f"{asked} is longer than coordinate {axis.name!r} ({len(axis)} samples). "
-            f"Use {len(axis) - 1 + len(axis) % 2} or less."
+            f"{asked} is longer than coordinate {axis.name!r} ({count} {good}samples). "
+            f"Use {count - 1 + count % 2} or less."
         )
     if length <= polyorder:
         raise ValueError(

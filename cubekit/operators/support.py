@@ -16,22 +16,49 @@ __all__ = ["from_windows", "on_support", "take_rows"]
 
 
 def from_windows(
-    axis: Axis, windows: Windows, weights: npt.NDArray[np.float64]
+    axis: Axis,
+    windows: Windows,
+    weights: npt.NDArray[np.float64],
+    rows: npt.NDArray[np.intp] | None = None,
+    nearest: npt.NDArray[np.intp] | None = None,
 ) -> sparse.csr_array:
-    """Rows of windows on the ascending axis, as a matrix in the order of the axis."""
-    n = len(axis)
-    undefined = windows.length == 0
-    length = np.where(undefined, 1, windows.length)
-    start = np.where(undefined, np.arange(n), windows.start)
-    indptr = np.concatenate([[0], np.cumsum(length)])
-    within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], length)
-    indices = np.repeat(start, length) + within
-    data = np.full(indptr[-1], np.nan)
-    data[np.repeat(~undefined, length)] = weights
-    if axis.is_descending:
-        indices, data = n - 1 - indices[::-1], data[::-1]
-        indptr = indptr[-1] - indptr[::-1]
-    return sparse.csr_array((data, indices, indptr), (n, n))
+    """Windows over the good samples of an axis, as a matrix on all its samples.
+
+    Windows that reach over the end of the axis go on at its other end.
+
+    Parameters
+    ----------
+    axis : Axis
+        Of the inputs.
+    windows, weights
+        As the functions of `stencils` give them.
+    rows : array, (window,), optional
+        The output of each window; that of each good sample if not given.
+    nearest : array, (output,), optional
+        A sample for each output, where the rows with no window, and so those of bad
+        bands, are NaN; each its own if not given.
+    """
+    samples = axis.good_samples
+    rows = samples if rows is None else rows
+    nearest = np.arange(len(axis)) if nearest is None else nearest
+    window = np.repeat(np.arange(len(rows)), windows.length)
+    first = np.cumsum(windows.length) - windows.length
+    column = np.arange(len(window)) - first[window] + windows.start[window]
+    undefined = np.ones(len(nearest), np.bool_)
+    undefined[rows[windows.length > 0]] = False
+    alone = np.flatnonzero(undefined)
+    return sparse.coo_array(
+        (
+            np.concatenate([weights, np.full(len(alone), np.nan)]),
+            (
+                np.concatenate([rows[window], alone]),
+                np.concatenate(
+                    [samples[column % max(1, len(samples))], nearest[alone]]
+                ),
+            ),
+        ),
+        (len(nearest), len(axis)),
+    ).tocsr()
 
 
 def on_support(values: sparse.csr_array, support: sparse.csr_array) -> sparse.csr_array:

@@ -1,4 +1,4 @@
-"""Along the band axis: smoothing and derivatives of spectra."""
+"""Smoothing and derivatives of spectra."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def savgol_filter(
     deriv: int = 0,
     window_width: float | None = None,
     coord: str | None = None,
-    max_gap: float | None = None,
-    missing: Literal["propagate"] = "propagate",
+    max_gap: float | Literal["auto"] | None = None,
+    missing: Literal["propagate", "refit"] = "propagate",
 ) -> xr.DataArray:
     """Smoothed spectra, or their derivative, by a Savitzky-Golay filter.
 
@@ -40,10 +40,12 @@ def savgol_filter(
         Width of the window in units of the coordinate.
     coord : str, optional
         One-dimensional coordinate to filter along; the spectral one if not given.
-    max_gap : float, optional
-        No window reaches across a step wider than this, in units of the coordinate.
-    missing : {"propagate"}
-        An output is NaN where its window meets NaN or Inf.
+    max_gap : float or "auto", optional
+        No window reaches across a step wider than this, in units of the coordinate;
+        "auto" takes 4 times the median of the 11 steps about it.
+    missing : {"propagate", "refit"}
+        "propagate": an output is NaN where its window meets NaN or Inf. "refit": the
+        polynomial is fitted to the samples of the window that are left.
 
     Returns
     -------
@@ -68,7 +70,12 @@ def savgol_filter(
     Equal to ``scipy.signal.savgol_filter(mode="interp")`` where the spacing is even; on
     any other axis the polynomial is fitted to the samples where they are.
 
+    Bad bands (coordinate ``good_band`` False) are left out, as if they were not on the
+    axis, and are NaN in the result; see `savgol_operator`.
+
     **Missing values:** NaN where any sample of the window is NaN or Inf; nowhere else.
+    With ``missing="refit"`` only where fewer than ``polyorder + 1`` samples are left,
+    or where they neither surround nor touch the output; see `AxisOperator`.
     **Chunks:** lazy; each chunk reads at most ``window_length - 1`` samples beyond it.
     **Cost:** one contraction.
 
@@ -93,11 +100,6 @@ def savgol_filter(
     >>> ck.savgol_filter(line, window_length=5, polyorder=1, deriv=1).values.round(12)
     array([0.1, 0.1, 0.1, 0.1, 0.1])
     """
-    if missing != "propagate":
-        raise ValueError(
-            f"savgol_filter: missing={missing!r} is unknown. Missing values can only "
-            'be propagated. Use missing="propagate".'
-        )
     operator = savgol_operator(
         Axis.from_cube(cube, coord),
         window_length,
@@ -106,4 +108,4 @@ def savgol_filter(
         window_width=window_width,
         max_gap=max_gap,
     )
-    return operator(cube)
+    return operator(cube, missing=missing)

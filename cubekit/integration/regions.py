@@ -1,0 +1,108 @@
+"""Which samples of a field a gradient with gaps ties together, and how firmly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.sparse import csgraph
+from scipy.sparse import linalg as sparse_linalg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["aligned", "regions"]
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.intp]
+
+
+def regions(
+    differences: Sequence[sparse.csr_array], weights: Sequence[Floats]
+) -> tuple[Labels, int]:
+    """Label the samples that equations with a weight tie together.
+
+    Parameters
+    ----------
+    differences : sequence of csr_array, (equation, sample)
+        The equations along each axis.
+    weights : sequence of arrays, (..., equation, ...)
+        Their weights: zero for none.
+
+    Returns
+    -------
+    label : array, (*grid)
+    count : int
+        Number of labels, those of samples in no equation included.
+    """
+    shape = tuple(d.shape[1] for d in differences)
+    sample = np.arange(np.prod(shape)).reshape(shape)
+    ends = []
+    for k, (difference, weight) in enumerate(zip(differences, weights, strict=True)):
+        lean = difference.copy()
+        lean.eliminate_zeros()
+        length = np.diff(lean.indptr)
+        for j in range(1, int(length.max(initial=0))):
+            rows = np.flatnonzero(length > j)
+            tied = np.take(weight, rows, axis=k) > 0
+            first = np.take(sample, lean.indices[lean.indptr[rows]], axis=k)[tied]
+            other = np.take(sample, lean.indices[lean.indptr[rows] + j], axis=k)[tied]
+            ends.append((first, other))
+    start, stop = (np.concatenate(part) for part in zip(*ends, strict=True))
+    graph = sparse.coo_array(
+        (np.ones(len(start), np.int8), (start, stop)), (sample.size, sample.size)
+    )
+    count, label = csgraph.connected_components(graph, directed=False)
+    return label.reshape(shape).astype(np.intp), int(count)
+
+
+def aligned(
+    field: Floats,
+    gradient: Floats,
+    known: npt.NDArray[np.bool_],
+    label: Labels,
+    coordinates: Sequence[Floats],
+) -> tuple[Floats, Labels]:
+    """Shift interleaved parts of a field so that neighbours agree with the gradient.
+
+    Central differences tie a sample to the second next: away from the edges of the
+    grid the even and the odd samples of a region are parts of their own. The mean of
+    the gradient between neighbours sets them against one another.
+
+    Returns
+    -------
+    field : array, (*grid)
+    label : array, (*grid)
+        One label for each region.
+    """
+    rows, columns, shifts = [], [], []
+    for k, x in enumerate(coordinates):
+        here, there = (np.arange(len(x) - 1), np.arange(1, len(x)))
+        both = np.take(known[k], here, axis=k) & np.take(known[k], there, axis=k)
+        step = np.diff(x).reshape([-1 if j == k else 1 for j in range(field.ndim)])
+        mean = (np.take(gradient[k], here, k) + np.take(gradient[k], there, k)) / 2
+        apart = step * mean - np.diff(field, axis=k)
+        rows.append(np.take(label, here, axis=k)[both])
+        columns.append(np.take(label, there, axis=k)[both])
+        shifts.append(apart[both])
+    start, stop, shift = map(np.concatenate, (rows, columns, shifts))
+    differ = start != stop
+    start, stop, shift = start[differ], stop[differ], shift[differ]
+    count = int(label.max()) + 1
+    equation = np.arange(len(shift))
+    ones = np.ones(len(shift))
+    matrix = sparse.coo_array(
+        (
+            np.concatenate([-ones, ones]),
+            (np.concatenate([equation, equation]), np.concatenate([start, stop])),
+        ),
+        (len(shift), count),
+    ).tocsr()
+    constant = np.zeros(count)
+    if len(shift):
+        constant = sparse_linalg.lsqr(matrix, shift, atol=1e-14, btol=1e-14)[0]
+    graph = sparse.coo_array((ones, (start, stop)), (count, count))
+    _, region = csgraph.connected_components(graph, directed=False)
+    return field + constant[label], region[label].astype(np.intp)

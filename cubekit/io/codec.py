@@ -1,0 +1,185 @@
+"""How a chunk of an HDF5 file is encoded: shuffle, deflate and checksum, both ways."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cubekit.errors import CorruptFileError
+
+__all__ = ["Codec", "codec_from_filters", "fletcher32"]
+
+Bytes = npt.NDArray[np.uint8]
+
+# numbers of the filters in the HDF5 registry
+_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
+_WORDS = 4096  # 16-bit words a row, when a checksum is summed in rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Codec:
+    """Filters of a variable, in the order in which a chunk passes them on writing.
+
+    Parameters
+    ----------
+    itemsize : int
+        Bytes a number.
+    filters : tuple of int
+        By their numbers in HDF5: 1 deflate, 2 shuffle, 3 fletcher32.
+    level : int or "fast"
+        How hard to deflate: a level of zlib, or the quickest there is.
+    """
+
+    itemsize: int
+    filters: tuple[int, ...]
+    level: int | str = "fast"
+
+    def encode(self, chunk: npt.NDArray[Any]) -> bytes:
+        """Bytes to store for a whole chunk."""
+        data: Any = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
+        for number in self.filters:
+            if number == _SHUFFLE:
+                data = _shuffled(data, self.itemsize)
+            elif number == _DEFLATE:
+                data = np.frombuffer(_deflated(data, self.level), np.uint8)
+            else:
+                checksum = fletcher32(data).to_bytes(4, "little")
+                data = np.concatenate([data, np.frombuffer(checksum, np.uint8)])
+        return bytes(data)
+
+    def decode(self, stored: bytes, nbytes: int, skipped: int = 0) -> Bytes:
+        """Bytes of a whole chunk from what is stored.
+
+        Parameters
+        ----------
+        stored : bytes
+            As they lie in the file.
+        nbytes : int
+            Bytes of the chunk.
+        skipped : int
+            Bit k is set where filter k was not applied to this chunk.
+
+        Raises
+        ------
+        CorruptFileError
+            If the bytes are not what was stored.
+        """
+        data: Bytes = np.frombuffer(stored, np.uint8)
+        for k in reversed(range(len(self.filters))):
+            if skipped >> k & 1:
+                continue
+            number = self.filters[k]
+            if number == _FLETCHER32:
+                data, checksum = data[:-4], bytes(data[-4:])
+                if checksum != fletcher32(data).to_bytes(4, "little"):
+                    raise CorruptFileError("its checksum does not match")
+            elif number == _DEFLATE:
+                more = 4 * self.filters[:k].count(_FLETCHER32)
+                data = _inflated(data, nbytes + more)
+            else:
+                data = _unshuffled(data, self.itemsize)
+        if len(data) != nbytes:
+            raise CorruptFileError(f"it has {len(data)} bytes, not {nbytes}")
+        return data
+
+
+def codec_from_filters(itemsize: int, filters: list[tuple[int, Any]]) -> Codec | None:
+    """Codec for filters as HDF5 lists them; None if one is not known here."""
+    for number, options in filters:
+        if number not in {_DEFLATE, _SHUFFLE, _FLETCHER32}:
+            return None
+        if number == _SHUFFLE and options and options[0] != itemsize:
+            return None
+    return Codec(itemsize, tuple(number for number, _ in filters))
+
+
+def _shuffled(data: Bytes, itemsize: int) -> Bytes:
+    """First bytes of all numbers, all second bytes, and so on; then what is left."""
+    if itemsize == 1:
+        return data
+    whole = len(data) // itemsize * itemsize
+    shuffled = np.empty_like(data)
+    shuffled[whole:] = data[whole:]
+    planes = shuffled[:whole].reshape(itemsize, -1)
+    if itemsize in {2, 4, 8}:  # shifts are quicker than a transpose
+        numbers = data[:whole].view(f"<u{itemsize}")
+        for k in range(itemsize):
+            np.copyto(planes[k], numbers >> (8 * k), casting="unsafe")
+    else:
+        planes[...] = data[:whole].reshape(-1, itemsize).T
+    return shuffled
+
+
+def _unshuffled(data: Bytes, itemsize: int) -> Bytes:
+    if itemsize == 1:
+        return data
+    whole = len(data) // itemsize * itemsize
+    planes = data[:whole].reshape(itemsize, -1)
+    if itemsize in {2, 4, 8}:
+        numbers: npt.NDArray[Any] = planes[0].astype(f"<u{itemsize}")
+        for k in range(1, itemsize):
+            numbers |= planes[k].astype(numbers.dtype) << numbers.dtype.type(8 * k)
+        unshuffled = numbers.view(np.uint8)
+    else:
+        unshuffled = np.ascontiguousarray(planes.T).reshape(-1)
+    if whole == len(data):
+        return unshuffled
+    return np.concatenate([unshuffled, data[whole:]])
+
+
+def _deflated(data: Bytes, level: int | str) -> bytes:
+    if level == "fast":
+        from isal import isal_zlib  # noqa: PLC0415  heavy
+
+        quick: bytes = isal_zlib.compress(data.data, 1)
+        return quick
+    import zlib  # noqa: PLC0415  beside its quicker twin
+
+    return zlib.compress(data.data, int(level))
+
+
+def _inflated(data: Bytes, nbytes: int) -> Bytes:
+    """Inflate to as many bytes as there must be, never more."""
+    from isal import isal_zlib  # noqa: PLC0415  heavy
+
+    stream = isal_zlib.decompressobj()
+    try:
+        whole = stream.decompress(data.data, nbytes + 1)
+    except isal_zlib.error as error:  # type: ignore[misc]  # wrong in its stubs
+        raise CorruptFileError(f"it cannot be inflated: {error}") from error
+    if len(whole) > nbytes or not stream.eof:
+        raise CorruptFileError(f"it does not inflate to {nbytes} bytes")
+    return np.frombuffer(whole, np.uint8)
+
+
+def fletcher32(data: Bytes) -> int:
+    """Fletcher's checksum as HDF5 has it.
+
+    Of n words w: the sums of w, and of (n - k) w, both modulo 65535 with 65535 for 0.
+    HDF5 takes words as big-endian: 256 times the little-endian ones, modulo 65535.
+    """
+    n = len(data) // 2
+    words = data[: 2 * n].view("<u2")
+    whole = n // _WORDS * _WORDS
+    rows = words[:whole].reshape(-1, _WORDS)
+    by_row = rows.sum(axis=1, dtype=np.uint64)
+    by_column = rows.sum(axis=0, dtype=np.uint64)
+    rest = words[whole:].astype(np.uint64)
+    first = int(by_row.sum()) + int(rest.sum())
+    # row r, column c is word k = r * _WORDS + c
+    starts = range(0, whole, _WORDS)
+    second = sum((n - k) * s for k, s in zip(starts, by_row.tolist(), strict=True))
+    second -= sum(c * s for c, s in enumerate(by_column.tolist()))
+    second += int((rest * np.arange(n - whole, 0, -1, dtype=np.uint64)).sum())
+    first, second = 256 * first, 256 * second
+    if len(data) % 2:
+        first += int(data[-1]) << 8
+        second += first
+    return _folded(second) << 16 | _folded(first)
+
+
+def _folded(total: int) -> int:
+    return (total - 1) % 65535 + 1 if total else 0

@@ -1,0 +1,153 @@
+"""Compute the blocks of a cube and hand each on as encoded chunks, in threads."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import dask.array as da
+import numpy as np
+from dask.base import compute_as_if_collection, tokenize
+from dask.callbacks import Callback
+from dask.highlevelgraph import HighLevelGraph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cubekit.io.codec import Codec
+    from cubekit.io.planning import PlannedVariable
+
+__all__ = ["ChunkSink", "Store", "compute_chunks"]
+
+Store: TypeAlias = "Callable[[str, tuple[int, ...], bytes, int], None]"
+
+
+class ChunkSink:
+    """Where the blocks of one variable go: cut into chunks, encoded, handed on.
+
+    Parameters
+    ----------
+    plan : PlannedVariable
+    codec : Codec
+    store : callable
+        Called with the variable, the index of a chunk, its encoded bytes and the
+        checksum of its decoded ones; from several threads.
+    report : callable
+        Called with the bytes of each block.
+    """
+
+    def __init__(
+        self,
+        plan: PlannedVariable,
+        codec: Codec,
+        store: Store,
+        report: Callable[[int], None],
+    ) -> None:
+        self.plan = plan
+        self.codec = codec
+        self.store = store
+        self.report = report
+
+    def write(self, block: Any, region: tuple[slice, ...]) -> None:
+        """Encode the chunks of a block."""
+        block = np.asarray(block)
+        for index, part in self._chunks(block, region):
+            raw = np.ascontiguousarray(part)
+            checksum = zlib.crc32(raw.reshape(-1).view(np.uint8).data)
+            encoded = self.codec.encode(raw)
+            self.store(self.plan.variable.name, index, encoded, checksum)
+        self.report(block.nbytes)
+
+    def _chunks(
+        self, block: Any, region: tuple[slice, ...]
+    ) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Index and values of each chunk, filled up beyond the edge of the cube."""
+        chunk = self.plan.chunk or ()
+        grid = (
+            range(k.start // c, -(-k.stop // c))
+            for k, c in zip(region, chunk, strict=True)
+        )
+        for index in itertools.product(*grid):
+            part = block[
+                tuple(
+                    slice(c * i - k.start, c * (i + 1) - k.start)
+                    for c, i, k in zip(chunk, index, region, strict=True)
+                )
+            ]
+            if part.shape != chunk:
+                fill = self.plan.variable.fill
+                full = np.full(chunk, 0 if fill is None else fill, block.dtype)
+                full[tuple(slice(n) for n in part.shape)] = part
+                part = full
+            yield index, part
+
+
+def compute_chunks(
+    sinks: list[ChunkSink],
+    workers: int,
+    done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
+) -> None:
+    """Compute all blocks of all variables together, what they share once.
+
+    Parameters
+    ----------
+    sinks : list of ChunkSink
+        One for each variable.
+    workers : int
+        Blocks under way at a time.
+    done : callable
+        Whether a block (variable, place) need not be computed.
+    """
+    graph: dict[Any, Any] = {}
+    for sink in sinks:
+        name = sink.plan.variable.name
+        for index, region in sink.plan.regions():
+            if done is None or not done(sink.plan, region):
+                source = (sink.plan.array.name, *index)
+                graph[f"save {name}", *index] = (sink.write, source, region)
+    if not graph:
+        return
+    arrays = [sink.plan.array for sink in sinks]
+    layers = HighLevelGraph.from_collections(
+        f"save-{tokenize(*[a.name for a in arrays])}", graph, dependencies=arrays
+    )
+    running = _Running()
+    try:
+        # threads of our own: in a forked process those of Dask are no more
+        with running, ThreadPoolExecutor(workers) as pool:
+            compute_as_if_collection(
+                da.Array,
+                layers,
+                list(graph),
+                **({"scheduler": "sync"} if workers == 1 else {"scheduler": "threads"}),
+                **({} if workers == 1 else {"pool": pool, "num_workers": workers}),
+            )
+    except Exception as error:
+        places = sorted(filter(None, map(_place, running.keys)))
+        if places:
+            error.add_note(f"while computing {' or '.join(places)}")
+        raise
+
+
+def _place(key: Any) -> str:
+    """Block that a task computes and saves; its name keeps those fused into it."""
+    _, saves, variable = str(key[0]).rpartition("save ")
+    return f"block {key[1:]} of {variable!r}" if saves else ""
+
+
+class _Running(Callback):
+    """Keys of the tasks under way."""
+
+    def __init__(self) -> None:
+        self.keys: set[Any] = set()
+        super().__init__(  # type: ignore[no-untyped-call]
+            pretask=self._begin, posttask=self._end
+        )
+
+    def _begin(self, key: Any, dsk: Any, state: Any) -> None:
+        self.keys.add(key)
+
+    def _end(self, key: Any, result: Any, dsk: Any, state: Any, worker: Any) -> None:
+        self.keys.discard(key)

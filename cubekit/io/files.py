@@ -1,0 +1,164 @@
+"""The few things done to files while writing: one layer, so that faults can be tried.
+
+Every byte that is written, and every step that makes it durable or visible, goes
+through `FILES`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FILES", "Files", "StagedFile"]
+
+
+class Files:
+    """Operations on files, as the operating system has them."""
+
+    def create(self, path: Path) -> int:
+        """Open a new file; raise if something is there, a link included."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        return os.open(path, flags, 0o666)
+
+    def write(self, handle: int, data: memoryview, offset: int) -> int:
+        """Write at an offset; return how many bytes were."""
+        os.lseek(handle, offset, os.SEEK_SET)
+        return os.write(handle, data)
+
+    def read(self, handle: int, size: int, offset: int) -> bytes:
+        """Read at an offset."""
+        os.lseek(handle, offset, os.SEEK_SET)
+        return os.read(handle, size)
+
+    def truncate(self, handle: int, size: int) -> None:
+        """Cut or extend a file."""
+        os.ftruncate(handle, size)
+
+    def fsync(self, handle: int) -> None:
+        """Wait until a file is on the disk."""
+        os.fsync(handle)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Move a file over another."""
+        source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name; raise if it is taken."""
+        target.hardlink_to(source)
+
+    def fsync_folder(self, folder: Path) -> None:
+        """Wait until the names in a folder are on the disk."""
+        if os.name == "nt":  # folders cannot be opened there
+            return
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+FILES = Files()
+
+
+class StagedFile(io.RawIOBase):
+    """A new file that HDF5 writes through, and that never fails in its face.
+
+    HDF5 cannot be trusted with an error: it may forget it, or end the process. So the
+    first error is kept for `check`, and what comes after is kept in memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.name = str(path)
+        self.error: BaseException | None = None
+        self._handle = FILES.create(path)
+        self._position = 0
+        self._size = 0
+        self._unwritten: list[tuple[int, bytes]] = []
+
+    def check(self) -> None:
+        """Raise the first error there was."""
+        if self.error is not None:
+            raise self.error
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Set where to read or write next."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        self._position = start[whence] + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Where to read or write next."""
+        return self._position
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Read into a buffer."""
+        view = memoryview(buffer).cast("B")
+        view[:] = bytes(len(view))
+        start = self._position
+        try:
+            data = FILES.read(self._handle, len(view), start)
+            view[: len(data)] = data
+        except OSError as error:
+            self.error = self.error or error
+        for offset, data in self._unwritten:
+            low, high = max(offset, start), min(offset + len(data), start + len(view))
+            if low < high:
+                view[low - start : high - start] = data[low - offset : high - offset]
+        self._position += len(view)
+        return len(view)
+
+    def write(self, data: memoryview, /) -> int:  # type: ignore[override]
+        """Write all of a buffer."""
+        view = memoryview(data).cast("B")
+        done = 0
+        if self.error is None:
+            try:
+                while done < len(view):
+                    offset = self._position + done
+                    done += FILES.write(self._handle, view[done:], offset)
+            except BaseException as error:
+                self.error = error
+        if self.error is not None:
+            self._unwritten.append((self._position + done, bytes(view[done:])))
+        self._position += len(view)
+        self._size = max(self._size, self._position)
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Cut or extend the file."""
+        self._size = self._position if size is None else size
+        if self.error is None:
+            try:
+                FILES.truncate(self._handle, self._size)
+            except OSError as error:
+                self.error = error
+        return self._size
+
+    def fsync(self) -> None:
+        """Wait until the file is on the disk; an error is final."""
+        self.check()
+        FILES.fsync(self._handle)
+
+    def close(self) -> None:
+        """Close the file, whatever happened to it."""
+        if not self.closed:
+            os.close(self._handle)
+        super().close()

@@ -1,0 +1,90 @@
+"""Which files a cube is computed from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import xarray as xr
+
+from cubekit.errors import SameFileError
+from cubekit.io.source import FileArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["file_arrays", "refuse_own_input", "source_files"]
+
+
+def source_files(cube: xr.DataArray | xr.Dataset) -> set[str]:
+    """Files that a cube is known to come from: by its graph, and by its encoding."""
+    dataset = cube if isinstance(cube, xr.Dataset) else cube.to_dataset(name="__cube__")
+    paths = {str(cube.encoding.get("source", ""))}
+    for variable in dataset.variables.values():
+        paths.add(str(variable.encoding.get("source", "")))
+        # not .data: that would read what xarray has not read yet
+        array = variable._data
+        if isinstance(array, da.Array):
+            for behind in _in_graph(array):
+                paths |= set(_behind(behind))
+        else:
+            paths |= set(_behind(array))
+    return paths - {""}
+
+
+def file_arrays(array: da.Array) -> list[FileArray]:
+    """Arrays in files that a lazy array is computed from."""
+    return [a for a in _in_graph(array) if isinstance(a, FileArray)]
+
+
+def _in_graph(array: da.Array) -> Iterator[Any]:
+    """Whole arrays that lie in a graph."""
+    graph: Any = array.__dask_graph__()
+    for layer in graph.layers.values():
+        # whole arrays lie in a graph under one plain key, before any block
+        arrays = getattr(layer, "io_deps", None) or {}
+        yield from _plain_values(layer)
+        yield from arrays.values()
+
+
+def _plain_values(layer: Any) -> Iterator[Any]:
+    mapping = getattr(layer, "mapping", None) or {}
+    for key, value in mapping.items():
+        if isinstance(key, str):
+            yield getattr(value, "value", value)  # newer Dask wraps data in a node
+
+
+def _behind(array: Any) -> Iterator[str]:
+    """Files behind an array of ours, or behind one of xarray's lazy wrappers."""
+    for _ in range(20):
+        if isinstance(array, FileArray):
+            yield array.source.path
+            return
+        store = getattr(array, "datastore", None)
+        if store is not None:
+            yield str(getattr(store, "_filename", ""))
+            return
+        array = getattr(array, "array", None)
+        if array is None:
+            return
+
+
+def refuse_own_input(cube: xr.DataArray | xr.Dataset, target: Path) -> None:
+    """Raise if a file is to be written over one that the cube comes from."""
+    try:
+        there = target.stat()
+    except OSError:
+        return
+    for path in sorted(source_files(cube)):
+        try:
+            same = os.path.samestat(Path(path).stat(), there)
+        except OSError:
+            continue
+        if same:
+            raise SameFileError(
+                f"save_cube: {target} is the file that the cube is read from "
+                f"({path}). Writing would destroy its own input. Give another path, "
+                "and move the new file over the old one afterwards."
+            )

@@ -1,0 +1,24 @@
+"""Pictures of cubes. Each draws on `ax` and gives back what it drew (matplotlib)."""
+
+from cubekit.plotting.fields import gradient_field, hessian
+from cubekit.plotting.images import image, rgb
+from cubekit.plotting.matrices import operator
+from cubekit.plotting.models import components, scores, scree
+from cubekit.plotting.overview import distinct_places, overview
+from cubekit.plotting.quality import quality
+from cubekit.plotting.spectra import spectra
+
+__all__ = [
+    "components",
+    "distinct_places",
+    "gradient_field",
+    "hessian",
+    "image",
+    "operator",
+    "overview",
+    "quality",
+    "rgb",
+    "scores",
+    "scree",
+    "spectra",
+]

@@ -1,0 +1,195 @@
+"""Fields and their derivatives across axes: arrows over a surface, a Hessian."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cubekit.plotting.images import image
+from cubekit.plotting.labels import centres, label_of, new_axes, thinned
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from matplotlib.quiver import Quiver
+
+__all__ = ["gradient_field", "hessian"]
+
+
+def gradient_field(
+    field: xr.DataArray,
+    gradient: xr.DataArray,
+    *,
+    arrows: int = 20,
+    mark: Sequence[float] | None = None,
+    ax: Axes | None = None,
+    **how: Any,
+) -> Quiver:
+    """Arrows of a gradient over the field they belong to.
+
+    Parameters
+    ----------
+    field : DataArray, two dims
+        Drawn down and across in the order of its dims, as by `image`.
+    gradient : DataArray, dims (direction, ...)
+        As given by `gradient`; the labels of ``direction`` are the dims of `field`.
+    arrows : int, default 20
+        At most so many along each side.
+    mark : (float, float), optional
+        A place to mark, in the order of the dims of `field`, such as the flattest.
+    ax : matplotlib Axes, optional
+        Where to draw; on a new figure if not given.
+    **how
+        Handed to `image`, such as `cmap` or `label`.
+
+    Returns
+    -------
+    Quiver
+        Arrows point uphill in units of the axes. The title says how steep it is where
+        an arrow reaches from one to the next.
+
+    Raises
+    ------
+    ValueError
+        If the directions are not the dims of the field.
+
+    Notes
+    -----
+    **Missing values:** no arrow. **Chunks:** any; only what is drawn is computed.
+    **Cost:** reading that.
+
+    Examples
+    --------
+    >>> import cubekit as ck
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> x = xr.DataArray(np.arange(5.0), dims="x", coords={"x": np.arange(5.0)})
+    >>> y = xr.DataArray(np.arange(4.0), dims="y", coords={"y": np.arange(4.0)})
+    >>> plane = y + 2 * x
+    >>> slopes = xr.concat([plane * 0 + 1, plane * 0 + 2], "direction")
+    >>> slopes = slopes.assign_coords(direction=["y", "x"])
+    >>> arrows = ck.plotting.gradient_field(plane, slopes)
+    >>> arrows.U[0] / arrows.V[0]
+    np.float64(2.0)
+    """
+    ax = new_axes(ax)
+    image(field, ax=ax, **how)
+    rows, columns = (str(d) for d in field.dims)
+    known = [str(d) for d in gradient.coords["direction"].values]
+    if set(known) != {rows, columns}:
+        raise ValueError(
+            f"gradient_field: the directions are {known}. The field has dims "
+            f"{[rows, columns]}. Use gradient(field, coords={(rows, columns)})."
+        )
+    some = thinned(gradient, (rows, columns), arrows)
+    up = some.sel(direction=rows).transpose(rows, columns).values
+    along = some.sel(direction=columns).transpose(rows, columns).values
+    (y, _), (x, _) = centres(some, rows), centres(some, columns)
+    steepness = np.hypot(up, along)
+    steepness = steepness[np.isfinite(steepness)]
+    # a few cliffs should not make all other arrows too short to see
+    usual = float(np.percentile(steepness, 90)) if len(steepness) else 0.0
+    between = min(_spacing(x), _spacing(y))
+    drawn = ax.quiver(
+        x,
+        y,
+        np.ma.masked_invalid(along),
+        np.ma.masked_invalid(up),
+        angles="xy",
+        scale_units="xy",
+        scale=usual / between if usual > 0 else 1.0,
+        color="white",
+        edgecolor="black",
+        linewidth=0.6,
+        width=0.005,
+        pivot="middle",
+    )
+    units = label_of("", {"units": gradient.attrs.get("units")}).removeprefix("value")
+    ax.set_title(f"arrow from one to the next: {usual:.3g}{units}", fontsize="medium")
+    if mark is not None:
+        for colour, width in (("black", 3.5), ("#E69F00", 1.8)):
+            ax.plot(mark[1], mark[0], "o", ms=11, mfc="none", mec=colour, mew=width)
+    return drawn
+
+
+def hessian(
+    hessian: xr.DataArray,
+    *,
+    percentile: tuple[float, float] = (2, 98),
+    figure: Figure | None = None,
+) -> list[AxesImage | QuadMesh]:
+    """Second derivatives of a field, one picture for each pair of directions.
+
+    Parameters
+    ----------
+    hessian : DataArray, dims (direction, direction_2, ...)
+        As given by `hessian`, of a field of two dims.
+    percentile : (float, float), default (2, 98)
+        Range of values that the colours span, the same in all pictures.
+    figure : matplotlib Figure, optional
+        Where to draw; on a new one if not given.
+
+    Returns
+    -------
+    list of AxesImage or QuadMesh
+        Row by row, as in the matrix.
+
+    Notes
+    -----
+    **Missing values:** hatched. **Chunks:** any; only the pixels drawn are computed.
+    **Cost:** reading them.
+
+    Examples
+    --------
+    >>> import cubekit as ck
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> second = xr.DataArray(
+    ...     np.ones((2, 2, 3, 4)),
+    ...     dims=("direction", "direction_2", "y", "x"),
+    ...     coords={"direction": ["y", "x"], "direction_2": ["y", "x"]},
+    ... )
+    >>> len(ck.plotting.hessian(second))
+    4
+    """
+    if figure is None:
+        from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
+
+        figure = plt.figure(figsize=(9, 7), layout="constrained")
+    names = [str(d) for d in hessian.coords["direction"].values]
+    dims = tuple(d for d in hessian.dims if d not in {"direction", "direction_2"})
+    some = thinned(hessian, dims, 1000).compute()
+    finite = some.values[np.isfinite(some.values)]
+    most = (
+        float(np.abs(np.percentile(finite, percentile)).max()) if len(finite) else 1.0
+    )
+    grid = figure.subplots(
+        len(names), len(names), sharex=True, sharey=True, squeeze=False
+    )
+    pictures = []
+    for first, row in zip(names, grid, strict=True):
+        for second, ax in zip(names, row, strict=True):
+            part = some.sel(direction=first, direction_2=second)
+            picture = image(part, diverging=True, colorbar=False, ax=ax)
+            picture.set_clim(-most or -1.0, most or 1.0)
+            ax.set_title(f"$\\partial^2 / \\partial {first} \\, \\partial {second}$")
+            ax.label_outer()
+            pictures.append(picture)
+    figure.colorbar(
+        pictures[0],
+        ax=grid,
+        label=label_of(hessian.name or "second derivative", hessian.attrs),
+        extend="both",
+        shrink=0.8,
+    )
+    return pictures
+
+
+def _spacing(values: Any) -> float:
+    return float(np.abs(np.diff(values)).mean()) if len(values) > 1 else 1.0

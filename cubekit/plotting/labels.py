@@ -1,0 +1,99 @@
+"""Words and ranges on the axes of a picture, taken from the cube."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cubekit.axis import Axis
+from cubekit.errors import CoordinateError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+
+__all__ = [
+    "COLOURS",
+    "centres",
+    "colour_bar",
+    "edges",
+    "label_of",
+    "new_axes",
+    "thinned",
+]
+
+# told apart with any kind of colour vision (Okabe and Ito), darkest first
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+
+_LONGEST = 32  # more would not fit beside an axis
+_WITHOUT = {None, "", "1", "unitless", "dimensionless", "none", "-"}
+
+
+def new_axes(ax: Axes | None) -> Axes:
+    """Return `ax`, or the axes of a new figure."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, and only wanted here
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def colour_bar(ax: Axes, picture: Any, label: str, **how: Any) -> Colorbar:
+    """Colour bar beside an axes, as high as what is drawn there."""
+    beside = ax.inset_axes((1.03, 0, 0.045, 1))
+    bar = ax.figure.colorbar(picture, cax=beside, label=label, **how)
+    bar.ax.ticklabel_format(axis="y", scilimits=(-3, 4))
+    return bar
+
+
+def label_of(name: object, attrs: dict[str, Any]) -> str:
+    """Long name with units, powers raised: ``radiance (W m⁻² nm⁻¹)``."""
+    text = str(attrs.get("long_name") or name or "value").replace("_", " ")
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 1]}…"
+    text = text.replace("$", r"\$")  # else it would start a formula
+    units = attrs.get("units")
+    return text if units in _WITHOUT else f"{text} ({_raised(str(units))})"
+
+
+def _raised(units: str) -> str:
+    units = units.strip().replace("$", "")  # some files write $nm$
+    return re.sub(r"(?<=[A-Za-zµμ)])\^?(-?\d+)", r"$^{\1}$", units)
+
+
+def thinned(cube: xr.DataArray, dims: tuple[Hashable, ...], most: int) -> xr.DataArray:
+    """Every so many samples along dims, so that at most `most` are left in each."""
+    steps = {d: -(-cube.sizes[d] // most) for d in dims}
+    return cube.isel(
+        {d: slice((s - 1) // 2, None, s) for d, s in steps.items() if s > 1}
+    )
+
+
+def centres(cube: xr.DataArray, dim: Hashable) -> tuple[npt.NDArray[np.float64], str]:
+    """Places of the samples along a dim and the label of that axis."""
+    if dim in cube.coords:
+        try:
+            axis = Axis.from_cube(cube, dim)
+        except CoordinateError:
+            pass  # names, or out of order: drawn in the order of the samples
+        else:
+            attrs = {**cube.coords[dim].attrs, "units": axis.units}
+            return axis.values, label_of(dim, attrs)
+    return np.arange(float(cube.sizes[dim])), f"{dim} (sample)"
+
+
+def edges(
+    values: npt.NDArray[np.float64], lone: float = 1.0
+) -> npt.NDArray[np.float64]:
+    """Edges of the cells around values, half way between neighbours."""
+    if len(values) == 1:
+        return np.array([values[0] - lone / 2, values[0] + lone / 2])
+    middle = (values[1:] + values[:-1]) / 2
+    first, last = 2 * values[0] - middle[0], 2 * values[-1] - middle[-1]
+    return np.concatenate([[first], middle, [last]])

@@ -1,0 +1,22 @@
+"""Along the band axis: smoothing, bad bands, other sensors, units, preparation."""
+
+from cubekit.spectral.bad_bands import mark_bad
+from cubekit.spectral.continuum import remove_continuum
+from cubekit.spectral.indices import band_ratio, normalized_difference
+from cubekit.spectral.normalisation import normalize
+from cubekit.spectral.resampling import resample
+from cubekit.spectral.similarity import spectral_angle
+from cubekit.spectral.smoothing import savgol_filter
+from cubekit.spectral.units import convert_axis
+
+__all__ = [
+    "band_ratio",
+    "convert_axis",
+    "mark_bad",
+    "normalize",
+    "normalized_difference",
+    "remove_continuum",
+    "resample",
+    "savgol_filter",
+    "spectral_angle",
+]

@@ -1,0 +1,122 @@
+"""Likeness to reference spectra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from cubekit.arguments import require_real
+from cubekit.axis import Axis
+from cubekit.spectral.whole_spectra import map_spectra
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["spectral_angle"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def spectral_angle(
+    cube: xr.DataArray, reference: xr.DataArray, *, coord: str | None = None
+) -> xr.DataArray:
+    r"""Angle between each spectrum and one or many references.
+
+    Parameters
+    ----------
+    cube : DataArray, dims (..., band, ...)
+        Real values; any chunks.
+    reference : DataArray, dims (band,) or (reference, band)
+        On the same bands.
+    coord : str, optional
+        One-dimensional coordinate of the bands; the spectral one if not given.
+
+    Returns
+    -------
+    DataArray, dims (..., reference, ...), the dim of the references in place of band
+        float64, in radians, 0 to pi; without that dim for one reference.
+
+    Raises
+    ------
+    AxisMismatchError
+        If the bands of the references are not those of the cube.
+    ValueError
+        If the references have more than one other dim, or one that the cube has.
+    CoordinateError
+        If the coordinate is missing, ambiguous or not strictly monotonic.
+
+    Notes
+    -----
+    .. math:: \theta = \arccos \frac{x \cdot r}{\lVert x \rVert\, \lVert r \rVert}
+
+    over the bands that are good in both; independent of brightness [1]_.
+
+    **Missing values:** NaN for a spectrum, or a reference, with NaN or Inf in a good
+    band, or of length 0. **Chunks:** lazy; chunks with whole spectra, put together if
+    need be; references are read at once. **Cost:** one matrix product.
+
+    References
+    ----------
+    .. [1] Kruse, F. A. et al. (1993), Remote Sens. Environ. 44, 145-163.
+
+    Examples
+    --------
+    >>> import cubekit as ck
+    >>> import xarray as xr
+    >>> bands = {"wavelength": [450.0, 550.0]}
+    >>> cube = xr.DataArray([[1.0, 1.0], [0.0, 2.0]], bands, ("x", "wavelength"))
+    >>> dark = xr.DataArray([0.1, 0.1], bands)
+    >>> ck.spectral_angle(cube, dark).values.round(4)
+    array([0.    , 0.7854])
+    """
+    axis = Axis.from_cube(cube, coord)
+    other = Axis.from_cube(reference, axis.name)
+    axis.require_equal(
+        other,
+        "compare the cube with the references",
+        "Bring them to its bands: cubekit.resample(reference, cube).",
+    )
+    require_real(reference, "spectral_angle")
+    others = [d for d in reference.dims if d != other.dim]
+    if len(others) > 1 or set(others) & set(cube.dims):
+        raise ValueError(
+            f"spectral_angle: the references have dims {reference.dims}, the cube "
+            f"{cube.dims}. There can be one dim of references, of another name. Put "
+            f"them in a row: reference.stack(reference={others})."
+        )
+    good = np.ones(len(axis), np.bool_)
+    for marks in (axis.good, other.good):
+        good &= True if marks is None else marks
+    values = reference.transpose(*others, other.dim).values[..., good]
+    directions = _directions(values.astype(np.float64))  # (reference, band)
+
+    def angles(spectra: Floats) -> Floats:
+        unit = _directions(spectra[:, good])
+        rows = np.atleast_2d(directions)
+        cosines = np.clip(unit @ rows.T, -1, 1)
+        result = np.arccos(cosines)
+        # near 0 the cosine has lost half of its digits: the chord has not
+        near = np.nonzero(cosines > 1 - 1e-4)
+        chords = np.linalg.norm(unit[near[0]] - rows[near[1]], axis=-1)
+        result[near] = 2 * np.arcsin(chords / 2)
+        return result.reshape(len(spectra), *directions.shape[:-1])
+
+    sizes = {d: reference.sizes[d] for d in others}
+    result = map_spectra(
+        angles, cube, axis, what="spectral_angle", output=(sizes, np.dtype(np.float64))
+    )
+    kept = {k: c for k, c in reference.coords.items() if c.dims == tuple(others)}
+    result = result.assign_coords(kept if others else {})
+    result.attrs = {"units": "rad", "long_name": "spectral angle"}
+    return result.rename("spectral_angle")
+
+
+def _directions(spectra: Floats) -> Floats:
+    """Spectra of length 1, NaN where that cannot be."""
+    length = np.linalg.norm(spectra, axis=-1, keepdims=True)
+    unit: Floats = spectra / np.where(
+        (length > 0) & np.isfinite(length), length, np.nan
+    )
+    return unit

@@ -1,0 +1,282 @@
+"""Bad bands and gaps: nothing leaks out of them, and nothing reaches across."""
+
+import re
+
+import numpy as np
+import pytest
+import strategies
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cubekit as ck
+
+OPERATORS = {
+    "smooth": lambda axis: ck.savgol_operator(axis, 5, 2),
+    "smooth by width": lambda axis: ck.savgol_operator(
+        axis, window_width=np.ptp(axis.values), polyorder=1
+    ),
+    "slope": ck.derivative_operator,
+    "curvature": lambda axis: ck.derivative_operator(axis, 2),
+}
+
+
+def marked(x, bad, values=None):
+    good = np.ones(len(x), bool)
+    good[bad] = False
+    return xr.DataArray(
+        np.sin(x / 50) if values is None else values,
+        coords={"wavelength": ("wavelength", x, {"units": "nm"})},
+        dims="wavelength",
+    ).assign_coords(good_band=("wavelength", good))
+
+
+def test_marked_ranges_are_closed_and_add_to_what_is_marked(make_cube):
+    cube = make_cube(kind="uniform")
+    once = ck.mark_bad(cube, [(414.8, 429.6)])
+    assert once["good_band"].dims == ("wavelength",)
+    assert np.flatnonzero(~once["good_band"]).tolist() == [2, 3, 4]
+    twice = ck.mark_bad(once, [(400, 400)])
+    assert np.flatnonzero(~twice["good_band"]).tolist() == [0, 2, 3, 4]
+
+
+def test_marking_changes_neither_the_input_nor_any_value(make_cube):
+    cube = ck.mark_bad(make_cube(), [(400, 420)])
+    before = cube.copy(deep=True)
+    got = ck.mark_bad(cube, [(500, 520)])
+    xr.testing.assert_identical(cube, before)
+    xr.testing.assert_identical(got.drop_vars("good_band"), cube.drop_vars("good_band"))
+
+
+def test_marking_reads_nothing(make_cube, count_computes):
+    cube = make_cube(chunks={"y": 2})
+    with count_computes() as ran:
+        ck.mark_bad(cube, [(400, 420)])
+    assert not ran
+
+
+@pytest.mark.parametrize(
+    ("ranges", "message"),
+    [
+        ([(1.3, 1.5)], r"range \(1.3, 1.5\) nm holds no band.*from 400 to .* nm"),
+        ([(420, 410)], r"range \(420, 410\) is no interval"),
+        ([(1, 2, 3)], "two increasing numbers"),
+        ([400], "range 400 is no interval"),
+        ([("a", "b")], "ranges=.*1340, 1460"),
+        ([(np.nan, 500)], "is no interval"),
+    ],
+)
+def test_ranges_that_cannot_be_meant_are_refused(make_cube, ranges, message):
+    with pytest.raises(ValueError, match=message):
+        ck.mark_bad(make_cube(kind="uniform"), ranges)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@given(axis=strategies.axes(min_size=9), data=st.data())
+def test_good_bands_get_what_they_would_get_with_no_bad_bands_there(name, axis, data):
+    few = st.sets(st.integers(0, len(axis) - 1), max_size=3)
+    good = np.ones(len(axis), bool)
+    good[list(data.draw(few))] = False
+    marked_axis = ck.Axis(axis.dim, axis.values, units="nm", good=good)
+    got = OPERATORS[name](marked_axis).matrix.toarray()
+    alone = OPERATORS[name](axis.isel(np.flatnonzero(good))).matrix.toarray()
+    np.testing.assert_array_equal(got[np.ix_(good, good)], alone)
+    assert not np.nan_to_num(got[np.ix_(good, ~good)], nan=1).any()
+    assert np.isnan(np.diag(got)[~good]).all()
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("sentinel", [-0.01, -9999.0, np.nan, np.inf])
+@pytest.mark.parametrize("chunk", [None, 1, 7, 40])
+def test_no_value_of_a_bad_band_reaches_a_good_one(make_cube, name, sentinel, chunk):
+    cube = ck.mark_bad(make_cube(dims=("wavelength", "y", "x")), [(445, 462)])
+    cube = ck.mark_bad(cube, [(500, 530)])
+    good = cube["good_band"]
+    operator = OPERATORS[name](ck.Axis.from_cube(cube))
+    spoilt = cube.where(good, sentinel)
+    if chunk:
+        spoilt = spoilt.chunk(wavelength=chunk)
+    got = operator(spoilt)
+    assert got.isel(wavelength=~good.values).isnull().all()
+    np.testing.assert_allclose(
+        got.isel(wavelength=good.values),
+        operator(cube).isel(wavelength=good.values),
+        rtol=1e-12,
+        atol=1e-12,
+    )
+    assert not got.isel(wavelength=good.values).isnull().any()
+
+
+def test_the_axis_and_its_bad_bands_are_kept(make_cube):
+    cube = ck.mark_bad(make_cube(), [(445, 462)])
+    got = ck.savgol_filter(cube, 5, 2)
+    xr.testing.assert_identical(got["good_band"], cube["good_band"])
+    xr.testing.assert_identical(got["wavelength"], cube["wavelength"])
+
+
+def test_a_run_of_bad_bands_as_long_as_the_window_is_an_end_of_the_axis():
+    x = 400 + 5.0 * np.arange(40)
+    for run, joined in [(4, True), (5, False)]:
+        cube = marked(x, slice(20, 20 + run))
+        support = ck.savgol_operator(ck.Axis.from_cube(cube), 5, 2).support.toarray()
+        assert support[19, 20 + run :].any() == joined
+        assert support[19].sum() == 5
+    narrow = marked(x, slice(20, 23))
+    support = ck.savgol_operator(
+        ck.Axis.from_cube(narrow), window_width=19.0
+    ).support.toarray()
+    assert not support[:20, 23:].any()
+
+
+def test_a_step_over_bad_bands_counts_as_a_gap():
+    x = 400 + 5.0 * np.arange(40)
+    cube = marked(x, slice(20, 23))
+    operator = ck.savgol_operator(ck.Axis.from_cube(cube), 5, 2, max_gap=19.9)
+    assert not operator.support.toarray()[:20, 23:].any()
+    operator = ck.savgol_operator(ck.Axis.from_cube(cube), 5, 2, max_gap=20)
+    assert operator.support.toarray()[19, 23]
+
+
+def test_too_few_good_samples_are_counted_in_the_error():
+    cube = marked(np.arange(9.0), slice(2, 6))
+    with pytest.raises(ValueError, match=r"'wavelength' \(5 good samples\). Use 5 or"):
+        ck.savgol_filter(cube, 7)
+    with pytest.raises(ValueError, match="'wavelength' has 5 good ones"):
+        ck.derivative_operator(ck.Axis.from_cube(cube), 4)
+
+
+def test_smoothing_after_marking_is_no_worse_than_dropping(make_cube):
+    cube = ck.mark_bad(make_cube(), [(450, 470)])
+    good = cube["good_band"].values
+    got = ck.savgol_filter(cube, 7, 3, deriv=1).isel(wavelength=good)
+    dropped = ck.savgol_filter(cube.isel(wavelength=good), 7, 3, deriv=1)
+    np.testing.assert_allclose(got, dropped, rtol=1e-12)
+
+
+def test_segments_are_the_stretches_between_gaps_in_either_direction():
+    x = np.concatenate([np.arange(10.0), np.arange(50, 60.0), np.arange(90, 95.0)])
+    expected = [slice(0, 10), slice(10, 20), slice(20, 25)]
+    assert ck.Axis("w", x).segments() == expected
+    assert ck.Axis("w", -x).segments(5) == expected
+    assert ck.Axis("w", x).segments(45) == [slice(0, 25)]
+
+
+def test_segments_leave_out_the_bad_bands_between_them():
+    x = 400 + 5.0 * np.arange(40)
+    axis = ck.Axis.from_cube(marked(x, [0, 7, *range(20, 30)]))
+    assert axis.segments() == [slice(1, 20), slice(30, 40)]
+    assert axis.segments(9) == [slice(1, 7), slice(8, 20), slice(30, 40)]
+    nothing = ck.Axis("w", x, good=np.zeros(40, bool))
+    assert nothing.segments() == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_few_samples_are_one_segment(n):
+    assert ck.Axis("w", np.arange(float(n))).segments() == [slice(0, n)]
+
+
+def test_another_sampling_from_some_sample_on_is_no_gap():
+    x = np.concatenate([np.arange(0, 100, 1.0), np.arange(100, 1000, 20.0)])
+    assert len(ck.Axis("w", x).segments()) == 1
+
+
+def test_a_gap_is_a_length_or_auto():
+    with pytest.raises(
+        ValueError, match=r"max_gap='wide' is unknown.*max_gap=\"auto\""
+    ):
+        ck.Axis("w", [1.0, 2.0]).segments("wide")
+    assert ck.savgol_operator(ck.Axis("w", [1.0]), 1, 0, max_gap="auto").matrix.nnz == 1
+    with pytest.raises(ValueError, match="max_gap=-1 is out of range"):
+        ck.savgol_operator(ck.Axis("w", [1.0, 2.0, 3.0]), 3, max_gap=-1)
+
+
+def header(path, key):
+    found = re.search(rf"\b{key}\s*=\s*{{([^}}]*)}}", path.read_text())
+    return np.array([float(v) for v in found[1].replace("\n", " ").split(",")])
+
+
+def emit(real):
+    folder = real / "emit_jpl_l2a_envi"
+    name = "emit20250324t221005_jpl_unmix_ex"
+    values = np.fromfile(folder / name, "<f4").reshape(10, 285, 10)
+    info = folder / f"{name}.hdr"
+    return xr.DataArray(
+        values,
+        dims=("y", "wavelength", "x"),
+        coords={
+            "wavelength": ("wavelength", header(info, "wavelength"), {"units": "nm"}),
+            "good_band": ("wavelength", header(info, "bbl") > 0),
+        },
+    )
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("max_gap", [None, "auto"])
+@pytest.mark.parametrize("deriv", [0, 2])
+def test_the_bad_bands_of_emit_never_leak(real, max_gap, deriv):
+    cube = emit(real)
+    good = cube["good_band"]
+    assert int((~good).sum()) == 41
+    options = {"deriv": deriv, "max_gap": max_gap}
+    got = ck.savgol_filter(cube, 11, 3, **options)
+    assert got.isel(wavelength=~good.values).isnull().all()
+    other = ck.savgol_filter(cube.where(good, 1e9), 11, 3, **options)
+    xr.testing.assert_identical(got, other)
+    assert not got.isel(wavelength=good.values).isnull().any()
+
+
+@pytest.mark.real
+def test_the_bad_bands_of_emit_are_two_gaps(real):
+    axis = ck.Axis.from_cube(emit(real))
+    ends = [(axis.values[s.start], axis.values[s.stop - 1]) for s in axis.segments()]
+    np.testing.assert_allclose(
+        ends, [(381.0, 1320.1), (1439.3, 1766.7), (1967.3, 2492.9)], atol=0.1
+    )
+
+
+def enmap(real):
+    import rasterio  # noqa: PLC0415, for real files only
+
+    with rasterio.open(real / "enmap_potsdam" / "enmap_potsdam_tile_64_0.tif") as file:
+        tags = [file.tags(k) for k in file.indexes]
+        values = file.read(masked=True).filled(np.nan)
+    return xr.DataArray(
+        values * 1e-4,
+        dims=("wavelength", "y", "x"),
+        coords={
+            "wavelength": (
+                "wavelength",
+                [float(t["wavelength"]) for t in tags],
+                {"units": "nm"},
+            ),
+            "good_band": ("wavelength", [t["bbl"] == "1" for t in tags]),
+        },
+    ).sortby("wavelength")
+
+
+@pytest.mark.real
+def test_no_weight_of_a_second_derivative_crosses_the_gaps_of_enmap(real):
+    axis = ck.Axis.from_cube(enmap(real))
+    operator = ck.savgol_operator(axis, 11, 3, deriv=2, max_gap="auto")
+    dense = operator.support.toarray()
+    for gap in (1400, 1800):
+        below = axis.values < gap
+        assert not dense[np.ix_(below, ~below)].any()
+        assert not dense[np.ix_(~below, below)].any()
+    assert len(axis.segments()) == 3
+
+
+@pytest.mark.real
+def test_the_detector_overlap_of_enmap_does_not_blow_up(real):
+    cube = enmap(real)
+    good = cube["good_band"].values
+    assert np.diff(cube["wavelength"]).min() < 0.16
+    smooth = ck.savgol_filter(cube, 11, 2, max_gap="auto").isel(wavelength=good)
+    kept = cube.isel(wavelength=good)
+    inside = np.abs(kept["wavelength"] - 950) < 60
+    assert np.isfinite(smooth).all()
+    assert float(np.abs(smooth - kept).where(inside).max()) < 0.05
+    slope = ck.savgol_filter(cube, 11, 2, deriv=1, max_gap="auto")
+    raw = ck.derivative_operator(ck.Axis.from_cube(cube))(cube)
+    inside = np.abs(cube["wavelength"] - 950) < 60
+    assert np.abs(raw).where(inside).max() > 20 * np.abs(slope).where(inside).max()

@@ -1,0 +1,99 @@
+"""What the documents say is so: their code runs, their pictures are there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from matplotlib import pyplot as plt
+
+import cubekit as ck
+
+mpl.use("Agg")
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.M | re.S)
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+def test_readme_has_one_example_of_about_ten_lines():
+    (example,) = blocks(README, "python")
+    assert 8 <= sum(bool(line) for line in example.splitlines()) <= 12
+
+
+def test_readme_example_runs_and_draws_two_pictures():
+    names: dict[str, object] = {}
+    exec(compile(blocks(README, "python")[0], "README.md", "exec"), names)
+    left, right = names["left"], names["right"]
+    assert left.images[0].get_array().shape == (120, 160, 4)
+    assert right.images[0].get_array().shape == (120, 160)
+
+
+def test_readme_says_how_to_set_up_in_exactly_two_commands():
+    assert [block.strip() for block in blocks(README, "sh")] == [
+        "pip install . && cubekit demo",
+        'pip install ".[test]" && pytest',
+    ]
+
+
+def test_files_that_the_readme_refers_to_are_there():
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_readme_picture_is_small():
+    assert 10_000 < (ROOT / "docs/_static/readme.png").stat().st_size < 200_000
+
+
+def test_every_public_name_is_in_the_api_page_once():
+    api = (ROOT / "docs/api.md").read_text("utf-8")
+    named = re.findall(r"^\.\. auto\w+:: cubekit\.(\w+)$", api, flags=re.M)
+    assert sorted(named) == sorted(ck.__all__)
+
+
+def test_documents_name_only_pages_that_are_there():
+    for page in (ROOT / "docs").rglob("*.md"):
+        for link in re.findall(
+            r"\]\(([^)#:]+\.(?:md|ipynb))\)", page.read_text("utf-8")
+        ):
+            # notebooks are copied there for the build
+            target = (page.parent / link).resolve()
+            copied = ROOT / "notebooks" / target.name
+            assert target.exists() or copied.exists(), (page, link)
+
+
+@pytest.mark.slow
+def test_documents_build_without_a_warning(tmp_path):
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    places = ("-d", tmp_path / "trees", ROOT / "docs", tmp_path / "html")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", *places],
+        env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {p.name for p in (tmp_path / "html").rglob("*.html")}
+    assert {
+        "concepts.html",
+        "quickstart.html",
+        "api.html",
+        "01_first_look.html",
+    } <= pages

@@ -1,0 +1,118 @@
+"""Packing of a source never reaches what is computed from it (E rows)."""
+
+from __future__ import annotations
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+import cubekit as ck
+
+STEPS = {
+    "copy(data=)": lambda c: c.copy(data=c.values * 1e6),
+    "isel": lambda c: c.isel(y=slice(1, 3)),
+    "transpose": lambda c: c.transpose("wavelength", "x", "y"),
+    "chunk": lambda c: c.chunk({"y": 2}),
+    "sortby": lambda c: c.sortby("x", ascending=False),
+    "concat": lambda c: xr.concat([c, c * 1e6], dim="time"),
+    "shift": lambda c: c.shift(x=1),
+    "where": lambda c: c.where(c > 50, 1e7),
+    "derivative": lambda c: ck.savgol_filter(c * 1e5, 5, deriv=1),
+    "smooth": lambda c: ck.savgol_filter(c, 5) * 1e5,
+    "map_blocks": lambda c: c.chunk({"y": 2}).map_blocks(lambda b: b * 1e6),
+}
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """A file packed as int16, its wavelengths too, on half-integer values."""
+    path = tmp_path / "packed.nc"
+    rng = np.random.default_rng(0)
+    with netCDF4.Dataset(path, "w") as file:
+        for dim, size in {"y": None, "x": 5, "wavelength": 20}.items():
+            file.createDimension(dim, size)
+        options = {"fill_value": np.int16(-1), "zlib": True, "chunksizes": (2, 5, 20)}
+        cube = file.createVariable("cube", "i2", ("y", "x", "wavelength"), **options)
+        cube.scale_factor = np.float32(0.01)
+        cube.units = "1"
+        values = np.ma.masked_less(rng.uniform(0, 100, (4, 5, 20)), 5)
+        cube[:] = values
+        wavelength = file.createVariable("wavelength", "i2", ("wavelength",))
+        wavelength.scale_factor = 0.5
+        wavelength.units = "nm"
+        wavelength[:] = 400 + np.arange(20) * 0.5
+        file.createVariable("x", "i2", ("x",))[:] = np.arange(5)
+    return path
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("opened_by", ["cubekit", "xarray"])
+def test_e1_packed_source_does_not_pack_what_is_computed(
+    packed, tmp_path, step, opened_by
+):
+    if opened_by == "cubekit":
+        cube = ck.open_cube(packed)
+    else:
+        with xr.open_dataset(packed) as dataset:
+            cube = dataset["cube"].load()
+            cube = cube.assign_coords(wavelength=dataset["wavelength"].load())
+    found = step(cube)
+    back = ck.open_cube(ck.save_cube(found, tmp_path / "out.nc"))
+    assert back.dtype.kind == "f"
+    np.testing.assert_array_equal(back.values, found.values)
+    with netCDF4.Dataset(tmp_path / "out.nc") as file:
+        stored = file["cube" if "cube" in file.variables else found.name]
+        assert np.isnan(stored.getncattr("_FillValue"))
+        assert "scale_factor" not in stored.ncattrs()
+
+
+def test_e5_wavelengths_moved_off_their_packing_come_back_exactly(packed, tmp_path):
+    with xr.open_dataset(packed) as dataset:
+        cube = dataset["cube"].load()
+    moved = cube.assign_coords(wavelength=cube.wavelength + 0.123)
+    moved.wavelength.encoding = dict(cube.wavelength.encoding)
+    back = ck.open_cube(ck.save_cube(moved, tmp_path / "out.nc"))
+    assert np.array_equal(back.wavelength.values, moved.wavelength.values)
+
+
+def test_e6_chunks_and_unlimited_dims_of_the_source_are_not_kept(packed, tmp_path):
+    with xr.open_dataset(packed) as dataset:
+        cube = dataset["cube"].load().isel(x=slice(2)).rename(y="line")
+    cube.encoding["chunksizes"] = (100, 100, 100)
+    ck.save_cube(cube, tmp_path / "out.nc")
+    with netCDF4.Dataset(tmp_path / "out.nc") as file:
+        assert not any(d.isunlimited() for d in file.dimensions.values())
+        assert all(np.less_equal(file["cube"].chunking(), file["cube"].shape))
+
+
+@pytest.mark.parametrize("units", ["seconds", "ms", "days", "nm", "1/cm", "hours"])
+def test_e8_numbers_in_units_of_time_stay_numbers(make_cube, tmp_path, units):
+    cube = make_cube().assign_attrs(units=units)
+    cube.x.attrs["units"] = units
+    back = ck.open_cube(ck.save_cube(cube, tmp_path / "out.nc"))
+    assert back.dtype == np.float64
+    assert back.x.dtype == np.float64
+    assert back.attrs["units"] == back.x.attrs["units"] == units
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, -0.0, 9.969209968386869e36, 1e36])
+def test_e7_special_values_come_back(make_cube, tmp_path, value):
+    cube = make_cube().astype("f8")
+    cube[0, 0, 0] = value
+    back = ck.open_cube(ck.save_cube(cube, tmp_path / "out.nc")).values
+    assert back[0, 0, 0] == value
+    assert np.signbit(back[0, 0, 0]) == np.signbit(value)
+
+
+@pytest.mark.parametrize(
+    ("step", "units"), [({"deriv": 1}, "W m-2 nm-1"), ({"deriv": 0}, "W m-2")]
+)
+def test_e10_units_and_names_go_through_the_file(make_cube, tmp_path, step, units):
+    cube = make_cube().assign_attrs(units="W m-2", long_name="radiance")
+    before = cube.copy(deep=True)
+    result = ck.savgol_filter(cube, 5, **step)
+    back = ck.open_cube(ck.save_cube(result, tmp_path / "out.nc"))
+    assert back.attrs["units"] == units
+    assert back.attrs["long_name"] == result.attrs["long_name"]
+    xr.testing.assert_identical(cube, before)

@@ -1,0 +1,489 @@
+"""Kills, full disks and failing writes at every step of a save.
+
+Rows of the acceptance programme are named by their ids. Kills and faults are injected
+through the layer of file operations, in child processes; where there is strace, into
+the system calls themselves.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import cubekit as ck
+from cubekit.io.container import Container
+from cubekit.io.files import FILES, Files
+
+START = """
+import errno, os, sys, signal
+import numpy as np, xarray as xr, dask
+import cubekit as ck
+from cubekit.io.files import FILES, Files
+
+def cube(value=2.0, n=12):
+    values = np.full((n, 6, 20), value, "f4") + np.arange(20, dtype="f4")
+    coords = {"wavelength": np.arange(20.0), "lat": (("y", "x"), np.ones((n, 6)))}
+    dims = ("y", "x", "wavelength")
+    return xr.DataArray(values, coords, dims, "cube").chunk({"y": 4})
+
+def save(path, **options):
+    return ck.save_cube(cube(), path, overwrite=True, chunks={"y": 4}, **options)
+
+class Faulty(Files):
+    "Does something at the n-th operation of a kind."
+
+    def __init__(self, kind, n, act):
+        self.kind, self.left, self.act = kind, n, act
+
+    def _step(self, kind):
+        if self.kind in (kind, "any"):
+            self.left -= 1
+            if self.left == 0:
+                self.act()
+
+def step(kind):
+    plain = getattr(Files, kind)
+    def method(self, *args):
+        self._step(kind)
+        return plain(self, *args)
+    return method
+
+KINDS = "create write truncate fsync replace link fsync_folder".split()
+for kind in KINDS:
+    setattr(Faulty, kind, step(kind))
+
+def inject(kind, n, act):
+    import cubekit.io.files as files, cubekit.io.staging as staging
+    files.FILES = staging.FILES = Faulty(kind, n, act)
+
+def fail(code):
+    def act():
+        raise OSError(code, os.strerror(code))
+    return act
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def child(script, *arguments, timeout=120, **options):
+    """Run a script after START; its exit status and output."""
+    code = START + textwrap.dedent(script)
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        **options,
+    )
+
+
+# each n in a process of its own, forked before any thread or file is there
+LOOP = """
+import json, h5py, netCDF4, isal.isal_zlib, tqdm
+path, kind, fault = sys.argv[1:4]
+old = open(path, "rb").read() if os.path.exists(path) else None
+acts = {"kill": kill, "full": fail(errno.ENOSPC), "broken": fail(errno.EIO)}
+act = acts[fault]
+outcomes = []
+for n in range(1, 500):
+    process = os.fork()
+    if process == 0:
+        inject(kind, n, act)
+        status = 0
+        try:
+            save(path, progress=False)
+        except BaseException as error:
+            status = 2
+            expected = {"full": ck.DiskFullError, "broken": OSError}[fault]
+            if not isinstance(error, expected):
+                print(repr(error), flush=True)
+                status = 3
+        os._exit(status)
+    status = os.waitpid(process, 0)[1]
+    now = open(path, "rb").read() if os.path.exists(path) else None
+    if now != old:
+        state = "new" if (ck.open_cube(path).values == cube().values).all() else "BAD"
+        (os.remove(path) if old is None else open(path, "wb").write(old))
+    else:
+        state = "old"
+    outcomes.append((status, state))
+    if status == 0:
+        break
+print(json.dumps(outcomes))
+left = [p for p in os.listdir(os.path.dirname(path)) if p != os.path.basename(path)]
+print([p for p in left if not (p.startswith(".") and p.endswith(".partial"))])
+"""
+
+
+def outcomes(result):
+    assert result.returncode == 0, result.stderr
+    first, second = result.stdout.strip().splitlines()[-2:]
+    assert second == "[]"
+    return json.loads(first)
+
+
+@pytest.mark.parametrize("before", ["old", pytest.param(None, marks=pytest.mark.slow)])
+def test_w1_killed_at_any_operation_the_file_is_old_or_new(tmp_path, before):
+    path = tmp_path / "out.nc"
+    if before:
+        path.write_text(before)
+    found = outcomes(child(LOOP, path, "any", "kill"))
+    assert len(found) > 20
+    assert {state for _, state in found} <= {"old", "new"}
+    assert all(status in {0, signal.SIGKILL} for status, _ in found)
+    assert all(state == "old" for status, state in found[:-3])
+    # what dead runs left is gone after the next one that ends well
+    assert [p for p in tmp_path.iterdir() if p != path] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("broken", "fsync"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("full", "write"), ("full", "truncate"), ("broken", "write")]
+        ),
+    ],
+)
+def test_w8_w9_failing_operation_is_never_success(tmp_path, fault, kind):
+    path = tmp_path / "out.nc"
+    path.write_text("old")
+    found = outcomes(child(LOOP, path, kind, fault))
+    *failed, last = found
+    assert failed
+    assert all((status >> 8, state) == (2, "old") for status, state in failed)
+    assert last == [0, "new"]
+    assert list(tmp_path.iterdir()) == [path] or not failed
+
+
+def test_w9_failing_fsync_of_the_folder_says_that_the_file_is_written(
+    make_cube, tmp_path, monkeypatch
+):
+    def fail(self, folder):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Files, "fsync_folder", fail)
+    with pytest.raises(OSError, match="is written, but") as error:
+        ck.save_cube(make_cube(), tmp_path / "out.nc")
+    assert error.value.errno == errno.EIO
+    assert ck.open_cube(tmp_path / "out.nc").shape == (5, 4, 40)
+
+
+@pytest.mark.slow
+def test_w3_killed_at_random_times_the_file_is_old_or_new(tmp_path):
+    script = """
+    print("READY", flush=True)
+    import cubekit
+    while True:
+        save(sys.argv[1], progress=False)
+    """
+    path = tmp_path / "out.nc"
+    path.write_text("old")
+    rng = np.random.default_rng(0)
+    states = []
+    for _ in range(50):
+        code = START + textwrap.dedent(script)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, path], stdout=subprocess.PIPE
+        )
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.4))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        if path.read_bytes() == b"old":
+            states.append("old")
+        else:
+            cube = ck.open_cube(path).load()
+            assert cube.values[0, 0].tolist() == list(np.arange(20.0) + 2)
+            assert np.ptp(cube.values, axis=(0, 1)).max() == 0
+            states.append("new")
+        left = {p.name for p in tmp_path.iterdir()} - {path.name}
+        assert all(n.startswith(".out.nc.") and n.endswith(".partial") for n in left)
+    assert "new" in states
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 128 + 15)]
+)
+def test_w4_asked_to_stop_it_clears_up(tmp_path, number, status):
+    script = """
+    def wait(block):
+        if block.size > 1:  # not when Dask asks for the dtype
+            open(sys.argv[1] + ".ready", "w").close()
+            import time
+            time.sleep(0.3)
+        return block
+    try:
+        lazy = cube().map_blocks(wait)
+        ck.save_cube(lazy, sys.argv[1], overwrite=True, progress=False)
+    except KeyboardInterrupt:
+        sys.exit(1)
+    """
+    path = tmp_path / "out.nc"
+    path.write_text("old")
+    code = START + textwrap.dedent(script)
+    process = subprocess.Popen([sys.executable, "-c", code, path])
+    ready = tmp_path / "out.nc.ready"
+    limit = time.monotonic() + 60
+    while not ready.exists() and time.monotonic() < limit:
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(60) == status
+    ready.unlink()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_w6_file_larger_than_allowed_is_a_full_disk(tmp_path):
+    script = """
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    try:
+        ck.save_cube(cube(n=300), sys.argv[1], overwrite=True, compression=None)
+    except ck.DiskFullError as error:
+        assert error.errno == errno.EFBIG, error.errno
+        print(error)
+        sys.exit(7)
+    """
+    path = tmp_path / "out.nc"
+    path.write_text("old")
+    result = child(script, path)
+    assert result.returncode == 7, result.stderr
+    assert f"no room for {path}" in result.stdout
+    assert "bytes needed" in result.stdout
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_w6_w16_full_disk_is_told_with_figures_and_before_computing(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    script = f"""
+    path = {str(small / "out.nc")!r}
+    open(path, "w").write("old")
+    computed = []
+    big = cube(n=3000)
+    data = big.data.map_blocks(
+        lambda b: computed.append(1) or b, dtype="f4", meta=np.empty((0, 0, 0), "f4")
+    )
+    big = big.copy(data=data)
+    rng = np.random.default_rng(0)
+    noise = big.copy(data=rng.normal(size=big.shape))
+    status = 0
+    for what, options in ((big, dict(compression=None)), (noise, {{}})):
+        try:
+            ck.save_cube(what, path, overwrite=True, progress=False, **options)
+        except ck.DiskFullError as error:
+            assert error.errno == errno.ENOSPC
+            assert "free" in str(error)
+            status += 1
+        assert open(path).read() == "old"
+        assert os.listdir({str(small)!r}) == ["out.nc"], os.listdir({str(small)!r})
+    assert not any(computed)
+    sys.exit(10 + status)
+    """
+    code = START + textwrap.dedent(script)
+    mount = f"mount -t tmpfs -o size=1m none {small} && exec "
+    command = ["unshare", "-rm", "sh", "-c", mount + '"$@"', "sh"]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run(
+            [*command, "true"], check=False, capture_output=True
+        ).returncode
+    ):
+        pytest.skip("needs the right to mount a small file system")
+    result = subprocess.run(
+        [*command, sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 12, result.stderr
+
+
+def test_w11_order_is_write_fsync_move_fsync_of_the_folder(
+    make_cube, tmp_path, monkeypatch
+):
+    steps = []
+    for kind in ("create", "write", "fsync", "replace", "link", "fsync_folder"):
+        plain = getattr(Files, kind)
+
+        def note(self, *args, kind=kind, plain=plain):
+            if not steps or steps[-1] != kind:
+                steps.append(kind)
+            return plain(self, *args)
+
+        monkeypatch.setattr(Files, kind, note)
+    ck.save_cube(make_cube(), tmp_path / "out.nc")
+    assert steps == ["create", "write", "fsync", "link", "fsync_folder"]
+    steps.clear()
+    ck.save_cube(make_cube(), tmp_path / "out.nc", overwrite=True)
+    assert steps == ["create", "write", "fsync", "replace", "fsync_folder"]
+
+
+@pytest.mark.slow
+def test_w1_w8_w11_system_calls_show_and_survive_the_same(tmp_path):
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("needs strace")
+    path = tmp_path / "out.nc"
+    path.write_text("old")
+    code = START + "save(sys.argv[1], progress=False)"
+
+    def traced(*options):
+        return subprocess.run(
+            [
+                strace,
+                "-f",
+                "-o",
+                tmp_path / "trace",
+                *options,
+                sys.executable,
+                "-c",
+                code,
+                path,
+            ],
+            capture_output=True,
+            timeout=120,
+            check=False,
+        ).returncode
+
+    calls = "rename,fsync,fdatasync,pwrite64,ftruncate,renameat,renameat2"
+    assert traced("-e", f"trace={calls}") == 0
+    lines = (tmp_path / "trace").read_text().splitlines()
+    order = [line.split("(")[0].split()[-1] for line in lines if "(" in line]
+    moved = next(k for k, call in enumerate(order) if call.startswith("rename"))
+    assert order[moved - 1] == order[moved + 1] == "fsync"
+    path.write_text("old")
+    for n in (1, 2, 3):
+        for what, call in (("signal=KILL", "fsync"), ("error=EIO", "fsync")):
+            status = traced("-e", f"inject={call}:{what}:when={n}")
+            if path.read_text(errors="replace") == "old":
+                assert status != 0
+            else:
+                assert ck.open_cube(path).shape == (12, 6, 20)
+            path.write_text("old")
+
+
+@pytest.mark.parametrize(
+    "overwrite", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_w14_s5_of_two_processes_one_wins_whole(tmp_path, overwrite):
+    script = """
+    import time
+    while time.time() < float(sys.argv[3]):
+        pass
+    value = float(sys.argv[2])
+    try:
+        ck.save_cube(cube(value), sys.argv[1], overwrite=sys.argv[4] == "True")
+    except ck.OutputExistsError:
+        sys.exit(5)
+    """
+    path = tmp_path / "out.nc"
+    start = time.time() + 4
+    code = START + textwrap.dedent(script)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code]
+            + [str(a) for a in (path, value, start, overwrite)]
+        )
+        for value in (1, 2, 3)
+    ]
+    statuses = sorted(process.wait(120) for process in processes)
+    assert statuses == ([0, 0, 0] if overwrite else [0, 5, 5])
+    values = ck.open_cube(path).values - np.arange(20, dtype="f4")
+    assert values.min() == values.max()
+    assert values.max() in {1, 2, 3}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_s4_s6_reader_of_the_old_file_is_told_never_given_a_mix(make_cube, tmp_path):
+    path = ck.save_cube(make_cube(), tmp_path / "a.nc")
+    old = ck.open_cube(path)
+    first = old.isel(y=0).compute()
+    ck.save_cube(make_cube() * 2, path, overwrite=True)
+    assert first.shape == (4, 40)
+    with pytest.raises(ck.CorruptFileError, match="changed while being read"):
+        old.compute()
+
+
+def test_s4_xarray_reads_the_old_file_to_its_end(make_cube, tmp_path):
+    path = ck.save_cube(make_cube(), tmp_path / "a.nc")
+    with xr.open_dataarray(path, cache=False) as old:
+        _ = old[0, 0, 0].values
+        ck.save_cube(make_cube() * 2, path, overwrite=True)
+        np.testing.assert_array_equal(old.values, make_cube().values)
+
+
+def test_s8_forked_process_reads_and_writes(tmp_path):
+    script = """
+    path = sys.argv[1]
+    save(path)
+    assert ck.open_cube(path).sum().compute() > 0  # threads of Dask have run
+    process = os.fork()
+    if process == 0:
+        with dask.config.set(scheduler="synchronous"):
+            right = (ck.open_cube(path).values == cube().values).all()
+        other = path.replace("out", "other")
+        ck.save_cube(ck.open_cube(path), other)
+        os._exit(0 if right and os.path.exists(other) else 1)
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+    """
+    result = child(script, tmp_path / "out.nc", timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def test_s8_processes_of_dask_read(tmp_path):
+    script = """
+    if __name__ == "__main__":
+        path = sys.argv[1]
+        save(path)
+        with dask.config.set(scheduler="processes", num_workers=2):
+            assert (ck.open_cube(path, chunks={"y": 10}).values == cube().values).all()
+            ck.save_cube(ck.open_cube(path), path.replace("out", "other"))
+    """
+    result = child(script, tmp_path / "out.nc", timeout=90)
+    assert result.returncode == 0, result.stderr
+
+
+def test_x10_staging_is_private_and_beside_the_target(make_cube, tmp_path, monkeypatch):
+    seen = []
+    finish = Container.finish
+
+    def look(container):
+        folder = container.path.parent
+        seen.append((folder.parent, folder.stat().st_mode & 0o777))
+        finish(container)
+
+    monkeypatch.setattr(Container, "finish", look)
+    umask = os.umask(0o027)
+    try:
+        path = ck.save_cube(make_cube(), tmp_path / "out.nc")
+    finally:
+        os.umask(umask)
+    assert seen == [(tmp_path, 0o700)]
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_x10_staged_file_never_follows_a_link(tmp_path):
+    (tmp_path / "target").write_text("keep")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(FileExistsError):
+        FILES.create(tmp_path / "link")
+    assert (tmp_path / "target").read_text() == "keep"

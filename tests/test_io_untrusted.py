@@ -1,0 +1,315 @@
+"""Files that are not to be trusted, or not what they were."""
+
+from __future__ import annotations
+
+import time
+
+import h5py
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+import cubekit as ck
+from cubekit.io import preflight
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """Write an HDF5 file with a function of the open file, beside a secret one."""
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["key"] = np.arange(100.0).reshape(4, 25)
+    (tmp_path / "secret.bin").write_bytes(bytes(range(200)))
+
+    def make(fill):
+        path = tmp_path / "cube.nc"
+        with netCDF4.Dataset(path, "w") as file:
+            file.createDimension("y", 4)
+            file.createVariable("cube", "f4", ("y",))[:] = 1
+            file.createGroup("inner")
+        with h5py.File(path, "r+") as file:
+            fill(file)
+        return path
+
+    return make
+
+
+def external_link(file):
+    file["inner/x"] = h5py.ExternalLink("secret.h5", "/key")
+
+
+def soft_link(file):
+    file["inner/x"] = h5py.SoftLink("/cube")
+
+
+def second_link(file):
+    file["inner/x"] = file["cube"]
+
+
+def cycle(file):
+    file["inner/x"] = file["/"]
+
+
+def external_storage(file):
+    external = [("secret.bin", 0, 160)]
+    file.create_dataset("inner/x", (4, 5), "f8", external=external)
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((4, 25), "f8")
+    layout[...] = h5py.VirtualSource("secret.h5", "key", (4, 25))
+    file.create_virtual_dataset("inner/x", layout)
+
+
+def plugin(file):
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_chunk((4, 5))
+    plist.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
+    space = h5py.h5s.create_simple((4, 5))
+    h5py.h5d.create(file["inner"].id, b"x", h5py.h5t.NATIVE_DOUBLE, space, plist)
+
+
+@pytest.mark.parametrize(
+    ("fill", "match"),
+    [
+        (external_link, r"'/inner/x' is an external link to 'secret\.h5:/key'"),
+        (soft_link, "'/inner/x' is a soft link to '/cube'"),
+        (second_link, "second link"),
+        (cycle, "'/inner/x' is a second link"),
+        (external_storage, r"'/inner/x' is external storage to 'secret\.bin'"),
+        (virtual, r"'/inner/x' is a virtual dataset to 'secret\.h5'"),
+        (plugin, "'/inner/x' is a filter from a plugin to 'filter 32015'"),
+    ],
+)
+def test_file_that_reaches_beyond_itself_is_refused(hostile, fill, match):
+    with pytest.raises(ck.UnsafeFileError, match=match):
+        ck.open_cube(hostile(fill))
+
+
+def test_refused_file_names_no_other_file_to_the_system(hostile, monkeypatch):
+    opened = []
+    path = hostile(external_link)
+    import sys  # noqa: PLC0415
+
+    monkeypatch.setattr(
+        sys, "addaudithook", sys.addaudithook
+    )  # audit hooks see opens by Python
+    sys.addaudithook(lambda e, a: opened.append(a[0]) if e == "open" else None)
+    with pytest.raises(ck.UnsafeFileError):
+        ck.open_cube(path)
+    assert not [p for p in opened if "secret" in str(p)]
+
+
+def test_trusted_file_is_opened(hostile):
+    assert ck.open_cube(hostile(plugin), variable="cube", trust=True).values.sum() == 4
+
+
+def declared(shape, chunks, dtype="f8"):
+    def fill(file):
+        file.create_dataset("inner/x", shape, dtype, chunks=chunks, compression=1)
+
+    return fill
+
+
+@pytest.mark.parametrize(
+    ("fill", "match"),
+    [
+        (declared((10**6, 10**6), (1000, 1000)), "8000000000000 bytes, and stores 0"),
+        (declared((2**28 + 1,), (1000,), "i1"), "'/inner/x' declares 268435457 bytes"),
+        (declared((2**16, 2**16), (2**15, 2**15)), "stores 0|a chunk of"),
+    ],
+)
+def test_file_that_declares_more_than_it_holds_is_refused_at_once(hostile, fill, match):
+    path = hostile(fill)
+    ck.open_cube(hostile(lambda f: None), variable="cube")
+    path = hostile(fill)
+    start = time.perf_counter()
+    with pytest.raises(ck.SizeLimitError, match=match):
+        ck.open_cube(path)
+    assert time.perf_counter() - start < 0.5
+
+
+def test_groups_too_deep_are_refused(hostile):
+    with pytest.raises(ck.SizeLimitError, match="65 deep"):
+        ck.open_cube(hostile(lambda f: f.create_group("/".join("g" * 100))))
+
+
+def test_too_many_and_too_large_attributes_are_refused(hostile, monkeypatch):
+    monkeypatch.setattr(preflight, "_ATTRIBUTES", 10)
+    monkeypatch.setattr(preflight, "_ATTRIBUTE", 1000)
+
+    def many(file):
+        for k in range(11):
+            file["inner"].attrs[f"a{k}"] = k
+
+    with pytest.raises(ck.SizeLimitError, match="'/inner' declares 11 attributes"):
+        ck.open_cube(hostile(many))
+
+    def large(file):
+        file["inner"].attrs["a"] = np.zeros(200)
+
+    with pytest.raises(ck.SizeLimitError, match="an attribute of 1600 bytes"):
+        ck.open_cube(hostile(large))
+
+
+def test_too_many_objects_are_refused(hostile, monkeypatch):
+    monkeypatch.setattr(preflight, "_OBJECTS", 20)
+
+    def many(file):
+        for k in range(30):
+            file.create_group(f"inner/g{k}")
+
+    with pytest.raises(ck.SizeLimitError, match="objects"):
+        ck.open_cube(hostile(many))
+
+
+@pytest.mark.real
+def test_every_real_netcdf_file_passes(real):
+    for path in real.glob("*/*.nc"):
+        if path.read_bytes()[:4] == b"\x89HDF":
+            preflight.preflight(path)
+
+
+@pytest.fixture
+def ours(make_cube, tmp_path):
+    """A file of ours with coordinates of every kind, and its values."""
+    cube = make_cube(shape=(9, 8, 40)).astype("f4")
+    cube = cube.assign_coords(
+        site=("y", [f"site {k}" for k in range(9)]),
+        good_band=("wavelength", np.arange(40) > 3),
+        lat=(("y", "x"), np.random.default_rng(0).normal(size=(9, 8))),
+    )
+    path = tmp_path / "ours.nc"
+    ck.save_cube(cube, path, chunks={"y": 4, "x": 4})
+    return path, ck.open_cube(path).load()
+
+
+@pytest.mark.parametrize("compression", ["fast", None])
+def test_no_flipped_bit_gives_wrong_values(make_cube, tmp_path, ours, compression):
+    _path, cube = ours
+    ck.save_cube(
+        cube, tmp_path / "o.nc", chunks={"y": 4, "x": 4}, compression=compression
+    )
+    content = (tmp_path / "o.nc").read_bytes()
+    expected = ck.open_cube(tmp_path / "o.nc").load()
+    rng = np.random.default_rng(1)
+    spoiled = tmp_path / "spoiled.nc"
+    noticed = 0
+    for bit in rng.choice(8 * len(content), 250, replace=False):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        spoiled.write_bytes(changed)
+        try:
+            found = ck.open_cube(spoiled).load()
+        except (ck.CubekitError, ValueError):
+            noticed += 1
+            continue
+        xr.testing.assert_identical(found, expected)
+    assert noticed > 240
+
+
+@pytest.mark.parametrize("keep", [0, 0.01, 0.3, 0.9, 0.999])
+def test_file_cut_short_is_refused(ours, keep):
+    path, cube = ours
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    try:
+        found = ck.open_cube(path).load()
+    except ck.CorruptFileError as error:
+        assert "ours.nc" in str(error)  # noqa: PT017
+    else:
+        xr.testing.assert_identical(found, cube)  # only the record was cut off
+
+
+def test_file_changed_by_another_program_is_somebody_elses(ours):
+    path, _cube = ours
+    with netCDF4.Dataset(path, "a") as file:
+        file.title = "mine now"
+        file["reflectance"][0, 0, 0] = 1.5
+    assert ck.open_cube(path).values[0, 0, 0] == 1.5
+
+
+def test_copy_by_another_program_is_opened(ours, tmp_path):
+    path, cube = ours
+    with xr.open_dataset(path) as found:
+        found.isel(y=slice(3)).to_netcdf(tmp_path / "copy.nc")
+    copy = ck.open_cube(tmp_path / "copy.nc")
+    assert np.array_equal(copy.values, cube.values[:3])
+
+
+def test_file_that_was_never_finished_is_refused(
+    ours, tmp_path, make_cube, monkeypatch
+):
+    from cubekit.io.container import Container  # noqa: PLC0415
+
+    kept = tmp_path / "kept.nc"
+
+    def stop(container):
+        container.hdf5.flush()
+        kept.write_bytes(container.path.read_bytes())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Container, "finish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ck.save_cube(make_cube(), tmp_path / "out.nc")
+    with pytest.raises(ck.IncompleteFileError, match="never finished"):
+        ck.open_cube(kept)
+
+
+def test_foreign_chunked_file_with_a_hole_has_missing_values_there(tmp_path):
+    path = tmp_path / "a.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        for dim, size in {"y": 40, "x": 5, "wavelength": 6}.items():
+            file.createDimension(dim, size)
+        options = {"zlib": True, "chunksizes": (10, 5, 6), "fill_value": np.float32(-1)}
+        cube = file.createVariable("cube", "f4", ("y", "x", "wavelength"), **options)
+        cube[:10] = 2
+        cube[30:] = 3
+    values = ck.open_cube(path).values
+    assert np.isnan(values[10:30]).all()
+    assert (values[:10] == 2).all()
+    assert (values[30:] == 3).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"zlib": True, "shuffle": False},
+        {"zlib": True, "fletcher32": True},
+        {"fletcher32": True},
+        {},
+        {"contiguous": True},
+        {"zlib": True, "complevel": 9, "shuffle": True},
+        {"compression": "szip"},
+    ],
+)
+@pytest.mark.parametrize("dtype", ["f4", "i2", "u1", "f8"])
+def test_every_layout_reads_as_netcdf4_python_reads_it(tmp_path, options, dtype):
+    values = np.arange(23 * 7 * 11).reshape(23, 7, 11).astype(dtype)
+    path = tmp_path / "a.nc"
+    chunks = {} if options.get("contiguous") else {"chunksizes": (5, 7, 4)}
+    with netCDF4.Dataset(path, "w") as file:
+        for dim, size in zip("yxb", values.shape, strict=True):
+            file.createDimension(dim, size)
+        try:
+            variable = file.createVariable(
+                "cube", dtype, tuple("yxb"), **options, **chunks
+            )
+        except RuntimeError:  # szip is not in every build: nothing to read then
+            return
+        variable[...] = values
+    for chunks in ("auto", {"y": 3, "b": 2}):
+        found = ck.open_cube(path, chunks=chunks)
+        assert found.dtype == np.dtype(dtype)
+        assert np.array_equal(found.values, values)
+
+
+def test_variable_named_like_a_dim_of_another_is_read_right(tmp_path):
+    path = tmp_path / "a.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        file.createDimension("cube", 4)
+        file.createDimension("x", 5)
+        file.createVariable("cube", "f4", ("x", "cube"))[...] = np.ones((5, 4))
+        file.createVariable("line", "f4", ("cube",))[...] = 7
+    assert ck.open_cube(path, variable="cube").values.tolist() == [[1.0] * 4] * 5

@@ -1,0 +1,750 @@
+"""What is really drawn: colours, limits, labels, breaks, shaded and hatched parts."""
+
+from __future__ import annotations
+
+import dask
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+import cubekit as ck
+from cubekit.plotting.labels import edges, label_of
+
+mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def cube():
+    return ck.datasets.scene((12, 16))
+
+
+def line_between(values, wavelength, **coords):
+    return xr.DataArray(
+        values,
+        coords={"wavelength": ("wavelength", wavelength, {"units": "nm"}), **coords},
+        dims="wavelength",
+        name="reflectance",
+        attrs={"units": "1"},
+    )
+
+
+# rgb
+
+
+def test_rgb_takes_the_good_bands_nearest_to_red_green_and_blue(cube):
+    good = cube.good_band.values & (abs(cube.wavelength.values - 640) > 4)
+    picture = ck.plotting.rgb(cube.assign_coords(good_band=("wavelength", good)))
+    red, green, blue = (
+        float(w) for w in picture.axes.get_title().split(" ", 1)[1][:-3].split(", ")
+    )
+    assert 4 < abs(red - 640) < 12
+    assert abs(green - 550) < 4
+    assert abs(blue - 460) < 4
+
+
+def test_rgb_colours_are_the_stretched_values(cube):
+    picture = ck.plotting.rgb(cube, percentile=(0, 100))
+    values = cube.sel(wavelength=[640, 550, 460], method="nearest").values
+    expected = (values - values.min()) / (values.max() - values.min())
+    np.testing.assert_allclose(picture.get_array()[..., :3], expected, atol=1e-6)
+
+
+def test_rgb_stretches_each_of_given_bands_alone(cube):
+    picture = ck.plotting.rgb(cube, (850, 1650, 2200), percentile=(0, 100))
+    drawn = picture.get_array()[..., :3]
+    np.testing.assert_allclose(drawn.min((0, 1)), 0)
+    np.testing.assert_allclose(drawn.max((0, 1)), 1)
+
+
+def test_rgb_draws_components():
+    scores = xr.DataArray(
+        np.random.default_rng(0).normal(size=(5, 6, 4)),
+        dims=("y", "x", "component"),
+        coords={"component": [1, 2, 3, 4]},
+    )
+    picture = ck.plotting.rgb(scores, (3, 1, 2), coord="component")
+    assert picture.axes.get_title() == "component 3, 1, 2"
+
+
+def test_rgb_wherever_the_bands_are(cube):
+    one = ck.plotting.rgb(cube).get_array()
+    other = ck.plotting.rgb(cube.transpose("wavelength", "y", "x")).get_array()
+    np.testing.assert_array_equal(one, other)
+
+
+def test_rgb_knows_micrometres(cube):
+    micro = cube.assign_coords(
+        wavelength=("wavelength", cube.wavelength.values / 1000, {"units": "um"})
+    )
+    np.testing.assert_array_equal(
+        ck.plotting.rgb(micro).get_array(), ck.plotting.rgb(cube).get_array()
+    )
+
+
+def test_rgb_leaves_missing_pixels_out_and_hatches_the_ground(cube):
+    holed = cube.copy()
+    holed[3, 4, :] = np.nan
+    picture = ck.plotting.rgb(holed)
+    alpha = picture.get_array()[..., 3]
+    assert alpha[3, 4] == 0
+    assert alpha.sum() == alpha.size - 1
+    assert picture.axes.patch.get_hatch()
+
+
+def test_rgb_without_missing_pixels_has_no_hatch(cube):
+    assert not ck.plotting.rgb(cube).axes.patch.get_hatch()
+
+
+def test_images_cover_the_pixels_with_north_up(cube):
+    ax = ck.plotting.rgb(cube).axes
+    assert ax.get_xlim() == pytest.approx((0, 6000))
+    assert ax.get_ylim() == pytest.approx((0, 4500))
+    assert ax.get_xlabel() == "easting (m)"
+    assert ax.get_ylabel() == "northing (m)"
+    assert ax.get_aspect() == 1
+
+
+def test_the_first_row_is_drawn_in_the_north(cube):
+    picture = ck.plotting.image(cube, 850)
+    left, right, bottom, top = picture.get_extent()
+    # matplotlib puts row 0 at `top` for origin="upper"
+    assert (left, right) == pytest.approx((0, 6000))
+    assert top == pytest.approx(4500)
+    assert bottom == pytest.approx(0)
+    assert picture.origin == "upper"
+
+
+def test_an_ascending_axis_gives_the_same_picture(cube):
+    flipped = ck.plotting.image(cube.isel(y=slice(None, None, -1)), 850)
+    assert flipped.get_extent()[2:] == pytest.approx((4500, 0))
+    assert flipped.axes.get_ylim() == pytest.approx((0, 4500))
+
+
+def test_without_coordinates_lines_are_counted_from_the_top(cube):
+    ax = ck.plotting.rgb(cube.drop_vars(["y", "x"])).axes
+    assert ax.get_ylim() == pytest.approx((11.5, -0.5))
+    assert ax.get_ylabel() == "y (sample)"
+
+
+def test_axes_of_names_are_drawn_in_the_order_of_the_samples(cube):
+    band = cube[:3, :, 60].assign_coords(y=["a", "b", "c"])
+    ax = ck.plotting.image(band).axes
+    assert ax.get_ylabel() == "y (sample)"
+    assert ax.get_ylim() == pytest.approx((2.5, -0.5))
+
+
+def test_uneven_pixels_are_drawn_where_they_are(cube):
+    x = np.array([0.0, 1, 2, 4, 8, 16, *range(20, 30)])
+    uneven = cube.assign_coords(x=("x", x, {"units": "m"}))
+    picture = ck.plotting.image(uneven, 850)
+    assert isinstance(picture, QuadMesh)
+    np.testing.assert_allclose(picture.get_coordinates()[0, :6, 0], edges(x)[:6])
+    assert isinstance(ck.plotting.rgb(uneven), QuadMesh)
+
+
+def test_a_single_pixel_is_drawn(cube):
+    picture = ck.plotting.rgb(cube[:1, :1])
+    assert picture.get_array().shape == (1, 1, 4)
+
+
+def test_a_large_cube_is_thinned_and_only_that_computed():
+    lazy = ck.datasets.scene((4000, 3000), chunks={"y": 200, "x": 200})
+    asked = []
+
+    class Counter(dask.callbacks.Callback):
+        def _pretask(self, key, _dsk, _state):
+            asked.append(key)
+
+    with Counter():
+        picture = ck.plotting.rgb(lazy[:400, :600], max_pixels=20)
+    assert picture.get_array().shape == (20, 20, 4)
+    assert len(asked) < 100
+    assert picture.axes.get_xlim() == pytest.approx((0, 900), abs=1.5)  # a pixel
+
+
+def test_rgb_of_a_constant_cube_is_drawn(cube):
+    assert np.isfinite(ck.plotting.rgb(cube * 0).get_array()).all()
+
+
+def test_rgb_of_nothing_but_missing_values_is_all_hatch(cube):
+    assert not ck.plotting.rgb(cube * np.nan).get_array().any()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            lambda c: c.sel(wavelength=slice(900, 1700)),
+            "no good band within 50 nm of red",
+        ),
+        (
+            lambda c: c.assign_coords(
+                wavelength=("wavelength", c.wavelength.values, {"units": "cm-1"})
+            ),
+            "rgb: true colour needs wavelengths. Coordinate 'wavelength' is in cm-1",
+        ),
+        (lambda c: c.expand_dims(time=2), "rgb: the cube has dims"),
+    ],
+)
+def test_rgb_says_why_it_cannot(cube, change, text):
+    with pytest.raises(ValueError, match=text):
+        ck.plotting.rgb(change(cube))
+
+
+# image
+
+
+def test_image_draws_the_nearest_band_with_its_units(cube):
+    picture = ck.plotting.image(cube, 850)
+    expected = cube.sel(wavelength=850, method="nearest")
+    np.testing.assert_allclose(picture.get_array(), expected)
+    assert picture.axes.get_title() == "wavelength 848.1 nm"
+    assert picture.colorbar.ax.get_ylabel() == "surface reflectance"
+
+
+def test_image_of_a_derivative_has_units_on_its_bar(cube):
+    slope = ck.savgol_filter(cube, 7, 2, deriv=1)
+    bar = ck.plotting.image(slope, 850).colorbar
+    assert bar.ax.get_ylabel() == "surface reflectance (nm$^{-1}$)"
+
+
+def test_values_of_both_signs_get_a_map_with_zero_in_its_middle(cube):
+    slope = ck.savgol_filter(cube, 7, 2, deriv=1)
+    picture = ck.plotting.image(slope, 600)
+    low, high = picture.get_clim()
+    assert low == -high
+    assert picture.get_cmap().name == "RdBu_r"
+
+
+def test_values_of_one_sign_get_a_sequential_map(cube):
+    picture = ck.plotting.image(cube, 850)
+    assert picture.get_cmap().name == "cividis"
+    band = cube.sel(wavelength=850, method="nearest")
+    assert picture.get_clim() == pytest.approx(np.percentile(band, (2, 98)))
+
+
+def test_image_masks_missing_values(cube):
+    band = cube.sel(wavelength=850, method="nearest").copy()
+    band[2, 3] = np.inf
+    picture = ck.plotting.image(band)
+    assert np.argwhere(np.ma.getmaskarray(picture.get_array())).tolist() == [[2, 3]]
+    assert picture.axes.patch.get_hatch()
+
+
+def test_image_draws_on_the_axes_given(cube):
+    ax = Figure().add_subplot()
+    picture = ck.plotting.image(cube, 850, ax=ax, colorbar=False)
+    assert isinstance(picture, AxesImage)
+    assert picture.axes is ax
+    assert picture.colorbar is None
+    assert not plt.get_fignums()
+
+
+def test_image_of_three_dims_needs_a_band(cube):
+    with pytest.raises(ValueError, match=r"A picture needs 2 of them.*Or give band="):
+        ck.plotting.image(cube)
+
+
+# spectra
+
+
+def test_spectra_are_those_nearest_to_the_places(cube):
+    (line,) = ck.plotting.spectra(cube, {"field": (cube.y.values[3] + 9, 1000)})
+    expected = cube.isel(y=3).sel(x=1000, method="nearest")
+    x, y = line.get_data()
+    np.testing.assert_array_equal(x, cube.wavelength)
+    np.testing.assert_allclose(y, expected.where(cube.good_band))
+    assert line.get_label() == "field"
+
+
+def test_places_can_be_named_or_counted(cube):
+    bare = cube.drop_vars(["y", "x"])
+    (by_name,) = ck.plotting.spectra(bare, [{"x": 5, "y": 2}])
+    (by_order,) = ck.plotting.spectra(bare, [(2, 5)])
+    np.testing.assert_array_equal(by_name.get_ydata(), by_order.get_ydata())
+    np.testing.assert_allclose(by_name.get_ydata()[3], cube[2, 5, 3])
+
+
+def test_spectra_axes_have_labels_with_units(cube):
+    slope = ck.savgol_filter(cube, 7, 2, deriv=2)
+    ax = ck.plotting.spectra(slope, [(2000, 2000)])[0].axes
+    assert ax.get_xlabel() == "wavelength (nm)"
+    assert ax.get_ylabel() == "surface reflectance (nm$^{-2}$)"
+
+
+def test_bad_bands_are_shaded_and_not_drawn(cube):
+    (line,) = ck.plotting.spectra(cube, [(2000, 2000)])
+    shaded = [p for p in line.axes.patches if p.get_gid() == "bad bands"]
+    bad = cube.wavelength.values[~cube.good_band.values]
+    ends = [(p.get_x(), p.get_x() + p.get_width()) for p in shaded]
+    assert len(ends) == 2
+    assert all(any(a < w < b for a, b in ends) for w in bad)
+    good = cube.wavelength.values[cube.good_band.values]
+    assert not any(a < w < b for w in good for a, b in ends)
+    assert np.isnan(line.get_ydata()[~cube.good_band.values]).all()
+
+
+def test_bad_bands_are_shaded_once(cube):
+    (line,) = ck.plotting.spectra(cube, [(2000, 2000)])
+    ck.plotting.spectra(cube, [(2000, 3000)], ax=line.axes)
+    assert len(line.axes.patches) == 2
+
+
+def test_gaps_are_not_bridged():
+    wavelength = np.r_[400:500:10, 600:700:10].astype(float)
+    (line,) = ck.plotting.spectra(line_between(np.ones(20), wavelength))
+    x, y = line.get_data()
+    assert np.isnan(y[(x > 490) & (x < 600)]).all()
+    assert np.isfinite(y).sum() == 20
+
+
+def test_max_gap_says_what_a_gap_is():
+    wavelength = np.r_[400:500:10, 600:700:10].astype(float)
+    spectrum = line_between(np.ones(20), wavelength)
+    (bridged,) = ck.plotting.spectra(spectrum, max_gap=200)
+    assert np.isfinite(bridged.get_ydata()).all()
+    (open_,) = ck.plotting.spectra(spectrum, max_gap=9)
+    assert np.isnan(open_.get_ydata()).sum() == 19
+
+
+def test_a_smoothly_stretched_axis_has_no_gap():
+    (line,) = ck.plotting.spectra(
+        line_between(np.ones(60), 400 * 1.05 ** np.arange(60))
+    )
+    assert np.isfinite(line.get_ydata()).all()
+
+
+def test_mean_and_spread_of_all_spectra(cube):
+    (line,) = ck.plotting.spectra(cube)
+    expected = cube.astype(float).mean(("y", "x")).where(cube.good_band)
+    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-6)
+    (band,) = [c for c in line.axes.collections if isinstance(c, PolyCollection)]
+    low = np.nanmin(cube.quantile(0.1, ("y", "x")).where(cube.good_band))
+    points = np.concatenate([p.vertices for p in band.get_paths()])
+    assert points[:, 1].min() == pytest.approx(low)
+
+
+def test_mean_leaves_missing_spectra_out(cube):
+    holed = cube.copy()
+    holed[0] = np.nan
+    (line,) = ck.plotting.spectra(holed)
+    expected = cube[1:].astype(float).mean(("y", "x")).where(cube.good_band)
+    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-6)
+
+
+def test_a_single_spectrum_is_drawn_with_its_label(cube):
+    (line,) = ck.plotting.spectra(cube[3, 4], label="here")
+    assert line.get_label() == "here"
+    assert not line.axes.collections
+
+
+def test_colours_go_on_from_call_to_call(cube):
+    (one,) = ck.plotting.spectra(cube, [(2000, 2000)])
+    ck.plotting.spectra(cube, [(2000, 2500)], ax=one.axes, color="0.5")
+    (two,) = ck.plotting.spectra(cube, [(2000, 3000)], ax=one.axes)
+    assert (to_hex(one.get_color()), to_hex(two.get_color())) == ("#0072b2", "#d55e00")
+
+
+def test_descending_axes_are_drawn_as_ascending(cube):
+    (up,) = ck.plotting.spectra(cube, [(2000, 2000)])
+    (down,) = ck.plotting.spectra(
+        cube.isel(wavelength=slice(None, None, -1)), [(2000, 2000)]
+    )
+    np.testing.assert_array_equal(up.get_ydata(), down.get_ydata()[::-1])
+    assert [round(p.get_x(), 6) for p in up.axes.patches] == sorted(
+        round(p.get_x(), 6) for p in down.axes.patches
+    )
+
+
+def test_a_legend_of_many_lines_stands_beside_them(cube):
+    ax = ck.plotting.spectra(cube, {f"{x}": (2000, x) for x in range(0, 5000, 800)})[
+        0
+    ].axes
+    ax.figure.draw_without_rendering()
+    legend, lines = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.x0 >= lines.x1
+
+
+def test_short_names_of_line_properties_are_known(cube):
+    (line,) = ck.plotting.spectra(cube, [(2000, 2000)], lw=3, c="0.5", ls=":")
+    assert (line.get_linewidth(), line.get_color()) == (3, "0.5")
+
+
+@pytest.mark.parametrize("place", [(1.0,), {"y": 1.0}, 5.0])
+def test_a_place_that_does_not_fit_is_refused(cube, place):
+    with pytest.raises(ValueError, match=r"does not fit dims y, x.*Use at=\[\("):
+        ck.plotting.spectra(cube, [place])
+
+
+# overview
+
+
+def test_distinct_places_are_pixels_that_differ():
+    cube = ck.datasets.scene((40, 50), noise=0)
+    truth = ck.datasets.scene_truth((40, 50))
+    places = ck.plotting.distinct_places(cube, 3)
+    main = [
+        str(truth.abundance.sel(place).idxmax("material").values) for place in places
+    ]
+    assert set(main) == {"limestone", "water", "crop"}
+
+
+def test_distinct_places_of_a_constant_cube_is_one(cube):
+    assert len(ck.plotting.distinct_places(cube * 0, 3)) == 1
+
+
+def test_distinct_places_have_no_missing_values(cube):
+    first = ck.plotting.distinct_places(cube, 1)[0]
+    holed = cube.where(~((cube.y == first["y"]) & (cube.x == first["x"])))
+    assert ck.plotting.distinct_places(holed, 1)[0] != first
+    assert ck.plotting.distinct_places(cube * np.nan, 2) == []
+
+
+def smoothed(cube):
+    return cube, ck.savgol_filter(cube, 7, 2), ck.savgol_filter(cube, 7, 2, deriv=1)
+
+
+def test_overview_shows_picture_spectra_slope_and_band(cube):
+    figure = ck.plotting.overview(*smoothed(cube), band=720)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[0].startswith("wavelength 640")
+    assert titles[1:4] == [
+        "measured and smoothed",
+        "wavelength 721.7 nm",
+        "slope of the spectra",
+    ]
+    assert figure.axes[3].get_ylabel() == "slope of surface reflectance (nm$^{-1}$)"
+
+
+def test_overview_finds_the_red_edge():
+    figure = ck.plotting.overview(*smoothed(ck.datasets.scene((40, 50))))
+    band = float(figure.axes[2].get_title().split()[1])
+    assert 700 < band < 745
+
+
+def test_overview_marks_places_in_the_colours_of_their_lines(cube):
+    figure = ck.plotting.overview(*smoothed(cube))
+    marks = [to_hex(m.get_markerfacecolor()) for m in figure.axes[0].lines]
+    for ax in figure.axes[1], figure.axes[3]:
+        lines = {m.get_label(): to_hex(m.get_color()) for m in ax.lines}
+        assert [lines[name] for name in "ABC"] == marks
+
+
+def test_overview_outside_the_visible_is_grey(cube):
+    figure = ck.plotting.overview(*smoothed(cube.sel(wavelength=slice(1000, 1300))))
+    assert figure.axes[0].images[0].get_cmap().name in {"gray", "grey"}
+
+
+def test_overview_of_spectra_in_a_row_draws_the_bands_across(cube):
+    figure = ck.plotting.overview(*smoothed(cube[3]))
+    for ax in figure.axes[0], figure.axes[2]:
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("wavelength (nm)", "easting (m)")
+
+
+def test_overview_of_a_single_spectrum(cube):
+    figure = ck.plotting.overview(*smoothed(cube[3, 4]))
+    labels = [line.get_label() for line in figure.axes[1].lines]
+    assert labels == ["measured", "A"]
+
+
+def test_overview_of_many_dims_draws_the_first_of_them(cube):
+    times = xr.concat([cube, 2 * cube], "time").transpose("wavelength", ...)
+    figure = ck.plotting.overview(*smoothed(times), band=720)
+    alone = ck.plotting.overview(*smoothed(cube), band=720)
+    for many, one in zip(figure.axes[0].images, alone.axes[0].images, strict=True):
+        np.testing.assert_allclose(many.get_array(), one.get_array(), atol=1e-6)
+
+
+def test_overview_of_nothing_but_missing_values_is_hatched(cube):
+    missing = (cube * np.nan).drop_vars("good_band")
+    figure = ck.plotting.overview(*smoothed(missing))
+    assert figure.axes[0].patch.get_hatch()
+    assert not figure.axes[1].lines
+
+
+def test_overview_draws_on_the_figure_given(cube):
+    figure = Figure()
+    assert ck.plotting.overview(*smoothed(cube), figure=figure) is figure
+    assert not plt.get_fignums()
+
+
+# labels
+
+
+@pytest.mark.parametrize(
+    ("attrs", "label"),
+    [
+        ({}, "soil moisture"),
+        ({"units": "1"}, "soil moisture"),
+        ({"units": "m3 m-3"}, "soil moisture (m$^{3}$ m$^{-3}$)"),
+        ({"long_name": "radiance", "units": "W m^-2"}, "radiance (W m$^{-2}$)"),
+        ({"units": "$nm$"}, "soil moisture (nm)"),
+        ({"long_name": "a" * 40, "units": "m"}, "a" * 31 + "… (m)"),
+    ],
+)
+def test_labels_have_units_with_raised_powers(attrs, label):
+    assert label_of("soil_moisture", attrs) == label
+
+
+def test_names_with_dollar_signs_are_drawn_as_they_are(cube):
+    odd = cube.rename("price").assign_attrs(long_name=r"in $ \frac$")
+    ax = ck.plotting.spectra(odd, {"$x": (2000, 2000)})[0].axes
+    ax.figure.draw_without_rendering()
+    assert ax.get_ylabel() == r"in \$ \frac\$"
+
+
+# what a canvas shows
+
+
+def pixel(picture, x, y):
+    """Colour (0 to 255) of the canvas where a point of the axes is."""
+    figure = picture.axes.figure
+    figure.canvas.draw()
+    canvas = np.asarray(figure.canvas.buffer_rgba())
+    column, row = picture.axes.transData.transform((x, y))
+    return canvas[canvas.shape[0] - 1 - int(row), int(column), :3].astype(int)
+
+
+def test_canvas_of_rgb_shows_each_pixel_in_its_place(cube):
+    holed = cube.copy()
+    holed[2, 5] = np.nan
+    picture = ck.plotting.rgb(holed)
+    colours = np.round(255 * picture.get_array()[..., :3])
+    for i, j in [(0, 0), (0, 15), (11, 0), (11, 15), (4, 9)]:
+        found = pixel(picture, cube.x.values[j], cube.y.values[i])
+        np.testing.assert_allclose(found, colours[i, j], atol=1)
+    assert np.ptp(pixel(picture, cube.x.values[5], cube.y.values[2])) == 0  # grey
+
+
+def test_canvas_of_an_operator_shows_its_weights(axis):
+    op = ck.savgol_operator(axis, 5, 2)
+    picture = ck.plotting.operator(op)
+    weights = op.matrix.toarray()
+    colour = picture.get_cmap()(picture.norm(weights), bytes=True)
+    for i, j in [(0, 0), (5, 5), (5, 3), (11, 8)]:
+        found = pixel(picture, axis.values[j], axis.values[i])
+        np.testing.assert_allclose(found, colour[i, j, :3], atol=1)
+    outside = pixel(picture, axis.values[11], axis.values[0])
+    np.testing.assert_allclose(outside, 0.85 * 255, atol=1)
+
+
+def test_canvas_of_spectra_shows_line_shade_and_gap(cube):
+    part = cube.where(False, 0.5).assign_coords(good_band=cube.good_band)
+    part = part.isel(wavelength=abs(cube.wavelength.values - 700) > 40)
+    (line,) = ck.plotting.spectra(part, [(2000, 2000)], lw=5, color="#0072B2")
+    line.axes.set_ylim(0, 1)
+    np.testing.assert_allclose(pixel(line, 900, 0.5), (0, 0x72, 0xB2), atol=1)
+    np.testing.assert_allclose(pixel(line, 700, 0.5), 255)
+    np.testing.assert_allclose(pixel(line, 1870, 0.5), 0.88 * 255, atol=1)
+
+
+def test_drawing_changes_no_input(cube):
+    before = cube.copy(deep=True)
+    ck.plotting.overview(*smoothed(cube))
+    xr.testing.assert_identical(cube, before)
+
+
+# operator
+
+
+@pytest.fixture
+def axis(cube):
+    return ck.Axis.from_cube(cube).isel(slice(0, 12))
+
+
+def test_operator_draws_its_weights_and_masks_what_is_outside_its_support(axis):
+    op = ck.savgol_operator(axis, 5, 2)
+    drawn = ck.plotting.operator(op).get_array()
+    np.testing.assert_array_equal(~np.ma.getmaskarray(drawn), op.support.toarray())
+    np.testing.assert_allclose(drawn.filled(0), op.matrix.toarray())
+
+
+def test_operator_shows_zeros_inside_the_support():
+    even = ck.Axis("x", np.arange(5.0))
+    drawn = ck.plotting.operator(ck.derivative_operator(even)).get_array()
+    assert abs(drawn[2, 2]) < 1e-12
+    assert not np.ma.getmaskarray(drawn)[2, 2]
+
+
+def test_operator_has_its_first_output_on_top_and_units_on_its_axes(axis):
+    op = ck.derivative_operator(axis)
+    ax = ck.plotting.operator(op).axes
+    bottom, top = ax.get_ylim()
+    assert bottom > axis.values[-1] > axis.values[0] > top
+    assert ax.get_xlabel() == "input wavelength (nm)"
+    assert ax.child_axes[0].get_ylabel() == "weight (nm$^{-1}$)"
+    flipped = ck.derivative_operator(axis.isel(slice(None, None, -1)))
+    bottom, top = ck.plotting.operator(flipped).axes.get_ylim()
+    assert bottom < top
+
+
+def test_operator_draws_undefined_outputs_black():
+    axis = ck.Axis("x", np.array([0.0, 1, 2, 3, 50, 51]))
+    with pytest.warns(UserWarning, match="segments"):
+        op = ck.savgol_operator(axis, 3, 2, max_gap=10)
+    ax = ck.plotting.operator(op).axes
+    assert [to_hex(p.get_facecolor()) for p in ax.patches] == ["#000000"] * 2
+
+
+def test_operator_weights_of_either_sign_have_zero_in_the_middle(axis):
+    low, high = ck.plotting.operator(ck.savgol_operator(axis, 5, 2)).get_clim()
+    assert low == -high
+
+
+# components, scree, scores
+
+
+class Model:
+    """What is drawn of a fitted model."""
+
+    def __init__(self, cube):
+        self.components_ = cube[0, :3].rename(x="component").drop_vars(["y"])
+        self.components_ = self.components_.assign_coords(component=[1, 2, 3])
+        self.explained_variance_ = xr.DataArray(
+            [4.0, 1.0, 0.25], dims="component", attrs={"units": "K2"}
+        )
+        self.n_samples_ = 200
+
+
+def test_components_are_drawn_one_below_the_other(cube):
+    model = Model(cube)
+    lines = ck.plotting.components(model)
+    shifts = lines[0].axes.get_yticks()
+    for line, shift, component in zip(lines, shifts, model.components_, strict=True):
+        expected = component.where(cube.good_band) + shift
+        np.testing.assert_allclose(line.get_ydata(), expected, atol=1e-6)
+    assert (np.diff(shifts) < 0).all()
+    labels = [text.get_text() for text in lines[0].axes.get_yticklabels()]
+    assert labels == ["1", "2", "3"]
+
+
+def test_components_are_as_many_as_asked_for(cube):
+    assert len(ck.plotting.components(Model(cube), 2)) == 2
+    assert len(ck.plotting.components(Model(cube).components_, 1)) == 1
+
+
+def test_scree_has_the_error_bars_of_north(cube):
+    bars = ck.plotting.scree(Model(cube))
+    line, _, (segments,) = bars.lines
+    np.testing.assert_allclose(line.get_ydata(), [4, 1, 0.25])
+    ends = np.array([segment[:, 1] for segment in segments.get_segments()])
+    np.testing.assert_allclose((ends[:, 1] - ends[:, 0]) / 2, [0.4, 0.1, 0.025])
+    assert line.axes.get_ylabel() == "variance (K$^{2}$)"
+    assert line.axes.get_yscale() == "log"
+
+
+def test_scores_draw_two_components_without_missing_pixels(cube):
+    pixels = cube.isel(wavelength=slice(3)).rename(wavelength="component").copy()
+    pixels = pixels.drop_vars("component")
+    pixels[0, 0, 1] = np.nan
+    points = ck.plotting.scores(pixels, 2, 1).get_offsets()
+    expected = pixels.values.reshape(-1, 3)[1:, [1, 0]]
+    np.testing.assert_allclose(points, expected)
+
+
+def test_scores_name_their_components_and_thin_large_cubes(cube):
+    pixels = cube.isel(wavelength=slice(3)).rename(wavelength="component")
+    pixels = pixels.assign_coords(component=[1, 2, 3]).assign_attrs(units="K")
+    drawn = ck.plotting.scores(pixels, 3, 1, max_pixels=4)
+    assert len(drawn.get_offsets()) == 16
+    assert drawn.axes.get_xlabel() == "component 3 (K)"
+    assert drawn.axes.get_ylabel() == "component 1 (K)"
+
+
+# gradient_field, hessian
+
+
+@pytest.fixture
+def hill():
+    y = xr.DataArray(np.linspace(50, 0, 26), dims="y", attrs={"units": "m"})
+    x = xr.DataArray(np.linspace(0, 80, 41), dims="x", attrs={"units": "m"})
+    field = (2 * (y - 20) ** 2 + (x - 40) ** 2).assign_coords(y=y, x=x)
+    field.attrs = {"units": "K", "long_name": "temperature"}
+    slopes = xr.concat([4 * (y - 20) + 0 * x, 2 * (x - 40) + 0 * y], "direction")
+    slopes = slopes.assign_coords(y=y, x=x, direction=["y", "x"])
+    slopes.attrs["units"] = "K m-1"
+    return field, slopes
+
+
+def test_arrows_point_uphill_at_their_places(hill):
+    field, slopes = hill
+    arrows = ck.plotting.gradient_field(field, slopes, arrows=5)
+    assert arrows.X.size <= 25
+    np.testing.assert_allclose(arrows.U, 2 * (arrows.X - 40))
+    np.testing.assert_allclose(arrows.V, 4 * (arrows.Y - 20))
+
+
+def test_arrows_are_drawn_in_axis_units_with_a_scale(hill):
+    arrows = ck.plotting.gradient_field(*hill)
+    assert (arrows.angles, arrows.scale_units) == ("xy", "xy")
+    title = arrows.axes.get_title()
+    assert title.startswith("arrow from one to the next: ")
+    assert title.endswith("(K m$^{-1}$)")
+
+
+def test_the_flattest_place_is_marked(hill):
+    arrows = ck.plotting.gradient_field(*hill, mark=(20, 40))
+    marks = {(*m.get_xdata(), *m.get_ydata()) for m in arrows.axes.lines}
+    assert marks == {(40, 20)}
+
+
+def test_missing_gradients_have_no_arrow(hill):
+    field, slopes = hill
+    arrows = ck.plotting.gradient_field(field, slopes.where(slopes.x > 40))
+    np.testing.assert_array_equal(arrows.Umask, arrows.X <= 40)
+
+
+def test_directions_must_be_those_of_the_field(hill):
+    field, slopes = hill
+    with pytest.raises(
+        ValueError, match=r"directions are \['y', 'z'\].*gradient\(field"
+    ):
+        ck.plotting.gradient_field(field, slopes.assign_coords(direction=["y", "z"]))
+
+
+def test_hessian_has_a_picture_for_each_pair_with_the_same_colours(hill):
+    field, _ = hill
+    parts = np.array([[4.0, 0.0], [0.0, 2.0]])
+    second = field * 0 + xr.DataArray(
+        parts,
+        dims=("direction", "direction_2"),
+        coords={"direction": ["y", "x"], "direction_2": ["y", "x"]},
+    )
+    pictures = ck.plotting.hessian(second)
+    assert [float(p.get_array().mean()) for p in pictures] == [4, 0, 0, 2]
+    assert {p.get_clim() for p in pictures} == {(-4.0, 4.0)}
+    assert "\\partial y \\, \\partial x" in pictures[1].axes.get_title()
+
+
+# quality
+
+
+def test_quality_counts_missing_zero_and_negative_values(cube):
+    part = cube.copy()
+    part[:3, :, 10] = np.nan
+    part[:6, :, 20] = 0
+    part[:9, :, 30] = -1
+    part[0, :, 40] = np.inf
+    lines = {m.get_label(): m.get_ydata() for m in ck.plotting.quality(part)}
+    assert lines["missing"][[10, 40]] == pytest.approx([25, 100 / 12])
+    assert lines["zero"][20] == pytest.approx(50)
+    assert lines["negative"][30] == pytest.approx(75)
+
+
+def test_quality_draws_bad_bands_too(cube):
+    (missing, _, _) = ck.plotting.quality(cube * np.nan)
+    np.testing.assert_allclose(missing.get_ydata(), 100)
+    assert missing.axes.patches
+    assert missing.axes.get_ylabel() == "share of values (%)"
