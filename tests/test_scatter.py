@@ -10,6 +10,7 @@ from strategies import chunkings
 
 from cubekit import kernels
 from cubekit.kernels import scatter
+from cubekit.kernels.products import gram, product
 
 
 def spectra(n=3000, bands=7, offset=100.0, seed=0, dtype="float64"):
@@ -204,3 +205,14 @@ def test_the_input_is_not_changed():
     before = x.copy()
     kernels.moments(x, 1, weights=np.full(3000, 2.0))
     np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 100, 5000])
+@pytest.mark.parametrize("columns", [1, 2, 47, 48, 65, 130])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_products_in_pieces_are_the_whole_products(rows, columns, order):
+    rng = np.random.default_rng(0)
+    a = np.asarray(rng.normal(size=(rows, columns)), order=order)
+    b = rng.normal(size=(rows, 3))
+    np.testing.assert_allclose(gram(a), a.T @ a, atol=1e-9)
+    np.testing.assert_allclose(product(a, b), a.T @ b, atol=1e-9)

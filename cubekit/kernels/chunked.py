@@ -27,7 +27,7 @@ from cubekit.kernels.refit import LocalFit, refit_array
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["contract", "filled"]
+__all__ = ["contract", "filled", "thread_count"]
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.intp]
@@ -124,7 +124,7 @@ def contract(
     """
     linear = _Map(matrix, fit, shift, offset)
     if not isinstance(x, da.Array):
-        return linear.applied(x, axis, _threads(), out)
+        return linear.applied(x, axis, thread_count(), out)
     x = filled(x)
     pieces = _output_chunks(x.chunks[axis], matrix.shape)
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])
@@ -157,7 +157,8 @@ def filled(x: da.Array) -> da.Array:
     return plain
 
 
-def _threads() -> int:
+def thread_count() -> int:
+    """Threads for NumPy arrays, as Dask is configured."""
     if dask.config.get("scheduler", None) in {"synchronous", "single-threaded", "sync"}:
         return 1
     return int(dask.config.get("num_workers", None) or CPU_COUNT)

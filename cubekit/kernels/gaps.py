@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled
 from cubekit.kernels.contraction import result_dtype
+from cubekit.kernels.products import product
 from cubekit.kernels.tree import fold_chunks
 
 if TYPE_CHECKING:
@@ -158,14 +159,14 @@ def _expect_block(block: Array, model: Latent) -> LatentSums:
     with_one = np.concatenate([scores, np.ones((len(scores), 1))], axis=1)
     outer = with_one[:, :, None] * with_one[:, None, :]
     outer[:, :count, :count] += model.noise * inverse
-    sums = valid.T.astype(np.float64) @ outer.reshape(len(outer), (count + 1) ** 2)
+    sums = product(valid.astype(np.float64), outer.reshape(len(outer), -1))
     return LatentSums(
         len(apart),
         dropped,
         int(observed.sum()),
         float(likelihood),
         sums.reshape(bands, count + 1, count + 1),
-        apart.T @ with_one,
+        product(apart, with_one),
         np.einsum("nb,nb->b", apart, apart),
         outer.sum(axis=0),
     )
@@ -196,5 +197,5 @@ def _matrices(valid: npt.NDArray[np.bool_], model: Latent) -> Real:
     """W_O' W_O of each spectrum, (spectrum, component, component)."""
     bands, count = model.weights.shape
     outer = model.weights[:, :, None] * model.weights[:, None, :]
-    product: Real = valid.astype(np.float64) @ outer.reshape(bands, count**2)
-    return product.reshape(-1, count, count)
+    found: Real = valid.astype(np.float64) @ outer.reshape(bands, count**2)
+    return found.reshape(-1, count, count)

@@ -105,7 +105,7 @@ def _leaf(
     *edges: Array | None,
 ) -> Neighbours:
     keep, along = argument
-    data = array_moments(x, axis, keep, None)
+    data = array_moments(x, axis, keep, None, np.float64)
     duplicates = 0
     differences = []
     for direction, edge in zip(along, edges, strict=True):

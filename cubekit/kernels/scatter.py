@@ -10,6 +10,7 @@ array alone: never on threads, processes or machines.
 
 from __future__ import annotations
 
+import concurrent.futures
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,8 +18,9 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from cubekit.kernels.chunked import filled
+from cubekit.kernels.chunked import filled, thread_count
 from cubekit.kernels.contraction import result_dtype
+from cubekit.kernels.products import gram
 from cubekit.kernels.tree import fold_chunks
 
 if TYPE_CHECKING:
@@ -34,10 +36,10 @@ _BLOCK = 2**20
 _SPECTRA = (512, 4096)
 # multiplications from which products of float32 data are float32: their errors average
 # out over so many blocks, and float64 takes twice as long
-_FLOAT32_WORK = 2**32
+_FLOAT32_WORK = 2**30
 _FLOAT32_RANGE = (1e-20, 1e30)
-# bands from which a symmetric product beats a general one
-_SYMMETRIC = 40
+# blocks whose sums are kept apart, whatever the number of threads
+_BLOCKS_A_RUN = 16
 # pixels in a row from which a block is a stack of images, not of spectra
 _PIXELS = 64
 
@@ -139,7 +141,7 @@ def moments(
         )
     if weights is not None:
         weights = np.asarray(weights)
-    return array_moments(x, axis, keep, weights)
+    return array_moments(x, axis, keep, weights, threads=thread_count())
 
 
 def array_moments(
@@ -148,6 +150,8 @@ def array_moments(
     keep: npt.NDArray[np.intp] | None,
     weights: Array | None,
     dtype: npt.DTypeLike | None = None,
+    *,
+    threads: int = 1,
 ) -> Moments:
     """Moments of a NumPy array; products in `dtype`, chosen by size if None."""
     # work in the order of memory, so that no layout needs a transposed copy
@@ -164,7 +168,11 @@ def array_moments(
         large = flat.shape[0] * flat.shape[2] * bands**2 > _FLOAT32_WORK
         dtype = result_dtype(x.dtype) if large else np.float64
     work = _Work(flat, keep, weights, bands, np.dtype(dtype))
-    return work.run()
+    runs = work.runs()
+    if min(threads, len(runs)) <= 1:
+        return merge([work.run(run) for run in runs])
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        return merge(list(pool.map(work.run, runs)))
 
 
 class _Work:
@@ -182,6 +190,11 @@ class _Work:
         self.bands, self.dtype = bands, dtype
         self.images = x.shape[2] >= _PIXELS
 
+    def runs(self) -> list[list[Block]]:
+        blocks = self.blocks()
+        edges = range(0, max(len(blocks), 1), _BLOCKS_A_RUN)
+        return [blocks[k : k + _BLOCKS_A_RUN] for k in edges]
+
     def blocks(self) -> list[Block]:
         before, _, after = self.x.shape
         least, most = _SPECTRA
@@ -193,8 +206,7 @@ class _Work:
             for p in range(0, after, size)
         ]
 
-    def run(self) -> Moments:
-        blocks = self.blocks()
+    def run(self, blocks: list[Block]) -> Moments:
         samples, dropped, squares = 0, 0, 0.0
         missing = np.zeros(self.bands, np.int64)
         scatter = np.zeros((self.bands, self.bands))
@@ -251,7 +263,7 @@ def _complete(
     part: Array, weights: Array | None
 ) -> tuple[Array, npt.NDArray[np.float64] | None, npt.NDArray[np.int64] | None]:
     """Spectra with every band and a weight, their weights, and the gaps by band."""
-    if weights is None and np.isfinite(np.ones(len(part), part.dtype) @ part).all():
+    if weights is None and np.isfinite(part.sum(axis=0)).all():
         return part, None, None
     finite = np.isfinite(part)
     use = finite.all(axis=1)
@@ -278,20 +290,24 @@ def _centred_product(
     part: Array, weights: npt.NDArray[np.float64] | None, weight: float
 ) -> tuple[Array, Array, Array]:
     """Mean of a block, what rounding left of it, and the product of deviations."""
-    share = np.full(len(part), 1 / weight) if weights is None else weights / weight
-    share = share.astype(part.dtype)
-    shift = share @ part
+    shift = _average(part, weights, weight)
     part = part - shift
-    rest = share @ part
+    rest = _average(part, weights, weight)
     if weights is not None:
         part *= np.sqrt(weights).astype(part.dtype)[:, None]
-    if part.shape[1] >= _SYMMETRIC:
-        product = part.T @ part
-    else:
-        # two halves, so that BLAS is not asked for the symmetric product
-        half = (part.shape[1] + 1) // 2
-        product = np.concatenate([part.T[:half] @ part, part.T[half:] @ part])
-    return shift, rest, product
+    return shift, rest, gram(part)
+
+
+def _average(
+    part: Array, weights: npt.NDArray[np.float64] | None, weight: float
+) -> Array:
+    """Mean of spectra; by einsum if weighted, since BLAS may start threads."""
+    if weights is None:
+        mean: Array = part.sum(axis=0) / part.dtype.type(weight)
+        return mean
+    share = (weights / weight).astype(part.dtype)
+    weighted: Array = np.einsum("n,nb->b", share, part)
+    return weighted
 
 
 def _in_range(product: Array) -> bool:
@@ -317,8 +333,7 @@ def _scatter(
 ) -> npt.NDArray[np.float64]:
     """Sum of the products of deviations (part, band), weighted."""
     apart = np.sqrt(weight)[:, None] * np.where(weight[:, None] > 0, apart, 0)
-    product: npt.NDArray[np.float64] = apart.T @ apart
-    return product
+    return gram(apart)
 
 
 def _chunk_moments(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled
+from cubekit.kernels.products import product
 from cubekit.kernels.tree import fold_chunks
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _block(part: Array, shift: Real, columns: Real) -> Product:
         len(part) - len(apart),
         apart.sum(axis=0),
         np.einsum("nb,nb->b", apart, apart),
-        apart.T @ (apart @ columns),
+        product(apart, apart @ columns),
         np.count_nonzero(~finite, axis=0),
     )
 

@@ -1,0 +1,107 @@
+"""Models of files larger than memory: one read, bounded memory, small graphs."""
+
+import subprocess
+import sys
+import textwrap
+import time
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import cubekit as ck
+
+CHILD = """
+import resource, sys
+from pathlib import Path
+import dask, xarray as xr, cubekit as ck
+
+def characters_read():
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+def resident():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+path, model = sys.argv[1:]
+cube = xr.open_dataset(path, chunks={}, engine="netcdf4")["radiance"]
+warm = cube.isel(y=slice(2), x=slice(2)).load()
+ck.PCA(2).fit(warm) if model == "PCA" else ck.noise_covariance(warm)
+read, memory = characters_read(), resident()
+with dask.config.set(num_workers=2):
+    getattr(ck, model)(5).fit(cube)
+print(characters_read() - read, resident() - memory)
+"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A file of 456 MB, in chunks of 11 MB."""
+    path = tmp_path_factory.mktemp("cube") / "cube.nc"
+    random = da.random.default_rng(0).normal
+    cube = xr.DataArray(
+        random(300, 10, (1000, 400, 285), chunks=(100, 100, 285)).astype("f4"),
+        dims=("y", "x", "wavelength"),
+        coords={"wavelength": np.linspace(381, 2493, 285)},
+        name="radiance",
+    )
+    cube.to_netcdf(path, encoding={"radiance": {"chunksizes": (100, 100, 285)}})
+    yield path
+    path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("model", "matrices"), [("PCA", 10), ("MNF", 40)])
+def test_a_file_is_read_once_in_bounded_memory(file, model, matrices):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(CHILD), str(file), model],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    read, memory = map(int, done.stdout.split())
+    chunk = 100 * 100 * 285 * 4
+    print(
+        f"\n{model}: {read / file.stat().st_size:.3f} of the file, "
+        f"{memory / 2 / chunk:.1f} chunks a thread"
+    )
+    assert read <= 1.05 * file.stat().st_size
+    # MNF keeps three covariances for each one of PCA, and the differences of a chunk
+    chunks = 3 if model == "PCA" else 6
+    assert memory < 2 * chunks * chunk + matrices * 8 * 285**2
+
+
+def test_few_tasks_a_chunk(monkeypatch):
+    sizes = []
+    graph = da.core.HighLevelGraph.from_collections
+
+    def spy(name, layer, dependencies=()):
+        sizes.append(len(layer))
+        return graph(name, layer, dependencies=dependencies)
+
+    monkeypatch.setattr("cubekit.kernels.tree.HighLevelGraph.from_collections", spy)
+    cube = xr.DataArray(
+        da.zeros((60, 60, 8), chunks=(3, 3, 8)),
+        dims=("y", "x", "wavelength"),
+        coords={"wavelength": np.arange(8.0)},
+    )
+    with pytest.warns(UserWarning, match="rank of the data is 0"):
+        ck.PCA(1).fit(cube)
+    assert sizes[-1] <= 2 * cube.data.npartitions + 1
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_chunks_are_fitted_in_a_minute():
+    rng = np.random.default_rng(0)
+    block = rng.normal(size=(4, 4, 3))
+    data = da.from_array(block).map_blocks(lambda b: b)
+    row = da.concatenate([data] * 320, axis=0)
+    cube = xr.DataArray(
+        da.concatenate([row] * 320, axis=1),
+        dims=("y", "x", "wavelength"),
+        coords={"wavelength": np.arange(3.0)},
+    )
+    assert cube.data.npartitions > 1e5
+    start = time.process_time()
+    pca = ck.PCA(2).fit(cube)
+    assert time.process_time() - start < 90
+    assert pca.n_samples_ == cube.sizes["y"] * cube.sizes["x"]
