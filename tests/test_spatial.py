@@ -630,3 +630,42 @@ def test_directions_in_different_units_are_not_added(make_cube, function):
         function(make_cube(shape=(8, 9, 7)), ("y", "wavelength"))
     with pytest.raises(ck.AxisMismatchError, match="the parts are added up"):
         ck.divergence(ck.gradient(make_cube(shape=(8, 9, 7)), ("y", "wavelength")))
+
+
+@pytest.mark.parametrize("chunks", [None, {"y": 3, "x": 1}])
+def test_refit_differentiates_the_samples_that_are_left(chunks):
+    y = np.array([0.0, 1.0, 2.5, 4.0, 5.0, 7.0, 8.0])
+    x = np.array([0.0, 2.0, 3.0, 4.5, 6.0])
+    plane = 3 * y[:, None] - 2 * x + 1
+    plane[2, 2] = plane[6, 4] = np.nan
+    cube = xr.DataArray(plane, dims=("y", "x"), coords={"y": y, "x": x})
+    cube = cube if chunks is None else cube.chunk(chunks)
+    slope = ck.gradient(cube, missing="refit")
+    np.testing.assert_allclose(slope.sel(direction="y"), np.full((7, 5), 3.0))
+    np.testing.assert_allclose(slope.sel(direction="x"), np.full((7, 5), -2.0))
+    xr.testing.assert_equal(
+        ck.derivative(cube, "y", missing="refit"),
+        slope.sel(direction="y", drop=True),
+    )
+
+
+def test_refit_leaves_clean_lines_bit_identical(make_cube):
+    cube = make_cube()
+    spoilt = cube.copy(deep=True)
+    spoilt[2, 1, 7] = np.nan
+    clean = ck.derivative(cube, "wavelength")
+    got = ck.derivative(spoilt, "wavelength", missing="refit")
+    keep = np.ones(cube.shape[:2], bool)
+    keep[2, 1] = False
+    np.testing.assert_array_equal(got.values[keep], clean.values[keep])
+    assert np.isfinite(got).all()
+
+
+def test_refit_is_refused_where_there_is_no_polynomial(make_cube):
+    cube = make_cube()
+    with pytest.raises(ValueError, match=r"missing='refit' is given on geographic"):
+        ck.gradient(cube, geographic=True, missing="refit")
+    with pytest.raises(ValueError, match=r'missing="refit" needs a polynomial'):
+        ck.derivative(cube, "x", periodic={"x": 300}, accuracy=1, missing="refit")
+    with pytest.raises(ValueError, match=r"missing='drop' is unknown"):
+        ck.gradient(cube, missing="drop")

@@ -107,7 +107,7 @@ def derivative_operator(
         axis,
         f"derivative(order={order})",
         order,
-        "all",
+        "all" if period is None else None,  # a seam is no place for a polynomial
     )
 
 

@@ -29,7 +29,7 @@ def derivative(
     accuracy: int = 2,
     edge_accuracy: int | None = None,
     periodic: Mapping[str, float] | None = None,
-    missing: Literal["propagate"] = "propagate",
+    missing: Literal["propagate", "refit"] = "propagate",
 ) -> xr.DataArray:
     """Derivative along one coordinate, by finite differences where the samples are.
 
@@ -48,8 +48,9 @@ def derivative(
         if not given.
     periodic : mapping, optional
         ``{coord: period}`` if the coordinate begins again after so many of its units.
-    missing : {"propagate"}
-        An output is NaN where its stencil meets NaN or Inf.
+    missing : {"propagate", "refit"}
+        "propagate": an output is NaN where its stencil meets NaN or Inf. "refit": the
+        stencil is fitted again to the samples that are left, see Notes.
 
     Returns
     -------
@@ -70,7 +71,9 @@ def derivative(
     its default. Even orders take one sample more on uneven spacing than the classical
     stencil, which is only first order accurate there: that is ``accuracy=1``.
 
-    **Missing values:** NaN where a stencil meets NaN or Inf, zero weights included.
+    **Missing values:** NaN where a stencil meets NaN or Inf, zero weights included;
+    with ``missing="refit"`` the accuracy falls by one order with each sample missing,
+    and an output is NaN where fewer than ``order + 1`` are left, or none beside it.
     **Chunks:** lazy; each chunk reads ``order + accuracy`` samples or fewer beyond it.
     **Cost:** one contraction.
 
@@ -90,7 +93,6 @@ def derivative(
     >>> ck.derivative(y**2, "y").values.round(12)
     array([0., 2., 6., 8.])
     """
-    _require_propagate("derivative", missing)
     require_coords("derivative", cube, [coord])
     operator = derivative_operator(
         Axis.from_cube(cube, coord),
@@ -99,7 +101,7 @@ def derivative(
         edge_accuracy=edge_accuracy,
         period=_period(coord, periodic),
     )
-    return operator(cube)
+    return operator(cube, missing=missing)
 
 
 def gradient(
@@ -111,7 +113,7 @@ def gradient(
     periodic: Mapping[str, float] | None = None,
     geographic: bool = False,
     curvilinear: bool = False,
-    missing: Literal["propagate"] = "propagate",
+    missing: Literal["propagate", "refit"] = "propagate",
 ) -> xr.DataArray:
     r"""First derivatives along some coordinates, one after the other.
 
@@ -130,8 +132,9 @@ def gradient(
         derivatives wanted per metre north and east on the WGS84 ellipsoid.
     curvilinear : bool, default False
         Whether the two coordinates are two-dimensional, one place for each sample.
-    missing : {"propagate"}
-        An output is NaN where its stencil meets NaN or Inf.
+    missing : {"propagate", "refit"}
+        "propagate": an output is NaN where its stencil meets NaN or Inf. "refit": the
+        stencil is fitted again to the samples that are left, see Notes.
 
     Returns
     -------
@@ -158,7 +161,8 @@ def gradient(
     dims are multiplied with the inverse Jacobian of the coordinates; longitudes may
     jump at the date line.
 
-    **Missing values:** NaN where a stencil meets NaN or Inf, zero weights included.
+    **Missing values:** NaN where a stencil meets NaN or Inf, zero weights included;
+    with ``missing="refit"`` as for `derivative`.
     **Chunks:** lazy; each chunk reads ``accuracy + 1`` samples or fewer beyond its
     edges. **Cost:** one contraction for each coordinate.
 
@@ -178,7 +182,12 @@ def gradient(
     >>> slope.sel(direction="x").values[0].round(12)
     array([5., 5., 5.])
     """
-    _require_propagate("gradient", missing)
+    if missing != "propagate" and (curvilinear or geographic):
+        raise ValueError(
+            f"gradient: missing={missing!r} is given on geographic or two-dimensional "
+            "coordinates. Stencils are fitted again on plain axes only. Use "
+            'missing="propagate".'
+        )
     if curvilinear:
         if periodic:
             raise ValueError(
@@ -198,6 +207,10 @@ def gradient(
         geographic=geographic,
     )
     count = len(directions.axes)
+    if missing != "propagate":
+        each = [directions.operator(k, 1) for k in range(count)]
+        parts = [operator(cube, missing=missing).data for operator in each]
+        return directions.labelled(np.stack(parts), 1)
     components = [directions.first(k) for k in range(count)]
     data = kernels.contract_stack(cube.data, components, (count,))
     return directions.labelled(data, 1)
@@ -372,14 +385,6 @@ def divergence(
         )
     known = next(iter(found.values())) if len(found) == len(names) else None
     return directions.single(total, known)
-
-
-def _require_propagate(function: str, missing: str) -> None:
-    if missing != "propagate":
-        raise ValueError(
-            f"{function}: missing={missing!r} is unknown. Missing values can only be "
-            'propagated. Use missing="propagate".'
-        )
 
 
 def _period(coord: str, periodic: Mapping[str, float] | None) -> float | None:
