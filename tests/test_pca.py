@@ -590,3 +590,18 @@ def test_a_scikit_learn_model_that_does_not_fit_is_refused(cube):
     narrow = decomposition.PCA(2).fit(cube.values.reshape(-1, 12)[:, :7])
     with pytest.raises(ValueError, match="7 features, the axis 12 good bands"):
         ck.PCA.from_sklearn(narrow, axis)
+
+
+def test_weights_of_other_places_are_refused(cube):
+    placed = cube.assign_coords(y=np.arange(60.0))
+    weights = xr.DataArray(np.ones(60), {"y": np.arange(60.0) + 1}, "y")
+    with pytest.raises(ValueError, match="exact") as caught:
+        ck.PCA(2).fit(placed, weights=weights)
+    assert "coordinates of the cube" in caught.value.__notes__[-1]
+
+
+def test_a_single_band_is_its_own_component(cube):
+    one = cube.isel(wavelength=[3])
+    pca = ck.PCA().fit(one)
+    np.testing.assert_allclose(pca.explained_variance_, [one.var(ddof=1)], rtol=1e-10)
+    assert np.isinf(pca.separation_).all()
