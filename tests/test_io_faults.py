@@ -135,6 +135,7 @@ def outcomes(result):
     return json.loads(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["old", pytest.param(None, marks=pytest.mark.slow)])
 def test_w1_killed_at_any_operation_the_file_is_old_or_new(tmp_path, before):
     path = tmp_path / "out.nc"
@@ -381,6 +382,7 @@ def test_w1_w8_w11_system_calls_show_and_survive_the_same(tmp_path):
             path.write_text("old")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overwrite", [False, pytest.param(True, marks=pytest.mark.slow)]
 )
@@ -449,6 +451,7 @@ def test_s8_forked_process_reads_and_writes(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_s8_processes_of_dask_read(tmp_path):
     script = """
     if __name__ == "__main__":

@@ -90,6 +90,7 @@ def resume_folder(tmp_path):
     return tmp_path / ".out.nc.resume.partial"
 
 
+@pytest.mark.slow
 def test_w19_stopped_anywhere_it_goes_on_and_ends_with_the_same_bytes(
     source, tmp_path, stop_at, monkeypatch, resume_folder
 ):
@@ -122,6 +123,7 @@ def test_w19_stopped_anywhere_it_goes_on_and_ends_with_the_same_bytes(
     assert target.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_w19_killed_process_is_gone_on_with(tmp_path):
     script = """
     class Slow(list):
@@ -250,6 +252,7 @@ SPOIL = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spoilers=st.lists(st.sampled_from(SPOIL), max_size=3), seed=st.integers(0, 999))
 def test_w21_spoiled_journal_or_chunks_never_give_a_wrong_file(

@@ -10,7 +10,7 @@ from sklearn import decomposition
 
 import cubekit as ck
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def scene(values, good=None):
