@@ -29,14 +29,17 @@ from cubekit.operators import (
 )
 from cubekit.reduction import MNF, PCA, noise_covariance
 from cubekit.spatial import (
+    LocalModel,
     derivative,
     divergence,
+    flattest,
     gradient,
     gradient_magnitude,
     hessian,
     hessian_eigenvalues,
     hessian_norm,
     laplacian,
+    local_model,
 )
 from cubekit.spectral import (
     band_ratio,
@@ -61,6 +64,7 @@ __all__ = [
     "CubekitError",
     "DiskFullError",
     "IncompleteFileError",
+    "LocalModel",
     "ModelFormatError",
     "NotFittedError",
     "OutputExistsError",
@@ -75,6 +79,7 @@ __all__ = [
     "derivative",
     "derivative_operator",
     "divergence",
+    "flattest",
     "gradient",
     "gradient_magnitude",
     "hessian",
@@ -82,6 +87,7 @@ __all__ = [
     "hessian_norm",
     "integrate_gradient",
     "laplacian",
+    "local_model",
     "mark_bad",
     "noise_covariance",
     "normalize",

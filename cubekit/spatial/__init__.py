@@ -1,6 +1,8 @@
 """Across axes: derivatives of images and volumes on their real coordinates."""
 
 from cubekit.spatial.first import derivative, divergence, gradient, gradient_magnitude
+from cubekit.spatial.flatness import flattest
+from cubekit.spatial.quadratic import LocalModel, local_model
 from cubekit.spatial.second import (
     hessian,
     hessian_eigenvalues,
@@ -9,12 +11,15 @@ from cubekit.spatial.second import (
 )
 
 __all__ = [
+    "LocalModel",
     "derivative",
     "divergence",
+    "flattest",
     "gradient",
     "gradient_magnitude",
     "hessian",
     "hessian_eigenvalues",
     "hessian_norm",
     "laplacian",
+    "local_model",
 ]
