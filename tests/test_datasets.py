@@ -298,3 +298,15 @@ def test_random_numbers_warn_of_nothing():
 def test_bad_arguments_are_refused(arguments, error, text):
     with pytest.raises(error, match=text):
         ck.datasets.scene(**{"shape": (2, 2), **arguments})
+
+
+def test_the_ground_is_lowest_along_the_river(truth):
+    wet = truth.abundance.sel(material="water") > 0.3
+    wet &= truth.y < 2500  # north of that is a lake in the hills
+    heights = truth.elevation
+    assert float(heights.where(wet).mean()) < float(heights.quantile(0.2))
+
+
+def test_the_ground_at_a_place_is_the_same_at_any_resolution():
+    coarse, fine = (ck.datasets.scene_truth(s).elevation for s in ((6, 8), (18, 24)))
+    np.testing.assert_allclose(fine[1::3, 1::3], coarse, rtol=1e-12)

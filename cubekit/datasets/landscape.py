@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cubekit.datasets.materials import MATERIALS
 from cubekit.datasets.randomness import uniform
 
-__all__ = ["EXTENT", "cover", "illumination"]
+__all__ = ["EXTENT", "cover", "elevation", "illumination"]
 
 EXTENT = 6000.0  # metres across the valley
 
@@ -46,6 +46,25 @@ def illumination(y: Map, x: Map, seed: int) -> Map:
     slope = _waves(u, v, seed, 2, frequency=3.0) + 0.5 * _waves(u, v, seed, 3, 9.0)
     relief = 0.05 + 0.2 * _edge((v - 0.55) / 10)
     return 1 + relief * slope
+
+
+def elevation(y: Map, x: Map, seed: int) -> Map:
+    """Height of the ground in m, (y, x): a valley between ridges, the river lowest."""
+    v, u = y[:, None] / EXTENT, x[None, :] / EXTENT
+    away = _river(u, v, seed)
+    rise = 900 * _rise(away / 0.45) + 350 * _rise(-away / 0.3)
+    rough = np.zeros_like(rise)
+    for octave in range(4):
+        wave = _waves(u, v, seed, 14 + octave, frequency=2.0 * 2**octave)
+        crest = 1 - np.sqrt(wave**2 + 0.05 / 2**octave)  # rounded: it has derivatives
+        rough += 0.5**octave * crest
+    return 400 + rise * (0.8 + 0.3 * rough) - 60 * u
+
+
+def _rise(distance: Map) -> Map:
+    """Zero on one side, smoothly towards one on the other."""
+    up: Map = -np.expm1(-(np.maximum(distance, 0) ** 2))
+    return up
 
 
 def _paint(shares: Map, opacity: Map, mixture: dict[str, float]) -> None:

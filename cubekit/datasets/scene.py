@@ -12,7 +12,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from cubekit.arguments import require_integer
-from cubekit.datasets.landscape import EXTENT, cover, illumination
+from cubekit.datasets.landscape import EXTENT, cover, elevation, illumination
 from cubekit.datasets.materials import MATERIALS, spectra
 from cubekit.datasets.randomness import normal
 
@@ -125,9 +125,9 @@ def scene_truth(
     -------
     Dataset
         ``abundance`` (material, y, x), which sums to 1; ``spectrum`` (material,
-        wavelength); ``illumination`` (y, x); ``electrons`` (wavelength) from a white
-        surface; ``read_noise`` in electrons; ``transmission`` (wavelength) of the
-        atmosphere, down and up.
+        wavelength); ``illumination`` (y, x); ``elevation`` (y, x) of the ground in m;
+        ``electrons`` (wavelength) from a white surface; ``read_noise`` in electrons;
+        ``transmission`` (wavelength) of the atmosphere, down and up.
 
     Raises
     ------
@@ -164,6 +164,7 @@ def scene_truth(
             "abundance": (("material", "y", "x"), cover(y, x, seed), one),
             "spectrum": (("material", "wavelength"), spectra(wavelength), one),
             "illumination": (("y", "x"), illumination(y, x, seed), one),
+            "elevation": (("y", "x"), elevation(y, x, seed), {"units": "m"}),
             "electrons": ("wavelength", _electrons(wavelength)),
             "read_noise": ((), _READ_NOISE),
             "transmission": ("wavelength", _transmission(wavelength), one),
