@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import hypothesis
@@ -29,10 +30,10 @@ REAL = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
-    """Leave out the tests of real files where there are none."""
-    if REAL.is_dir():
-        return
-    gone = [item for item in items if item.get_closest_marker("real")]
+    """Leave out the tests of what is not here: real files, or a program."""
+    here = {"real": REAL.is_dir(), "strace": shutil.which("strace") is not None}
+    missing = [name for name, found in here.items() if not found]
+    gone = [i for i in items if any(i.get_closest_marker(m) for m in missing)]
     config.hook.pytest_deselected(items=gone)
     items[:] = [item for item in items if item not in gone]
 

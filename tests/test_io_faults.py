@@ -339,10 +339,9 @@ def test_w11_order_is_write_fsync_move_fsync_of_the_folder(
 
 
 @pytest.mark.slow
+@pytest.mark.strace
 def test_w1_w8_w11_system_calls_show_and_survive_the_same(tmp_path):
     strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("needs strace")
     path = tmp_path / "out.nc"
     path.write_text("old")
     code = START + "save(sys.argv[1], progress=False)"
