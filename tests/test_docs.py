@@ -95,5 +95,8 @@ def test_documents_build_without_a_warning(tmp_path):
         "concepts.html",
         "quickstart.html",
         "api.html",
+        "spectral.html",
+        "spatial.html",
+        "reduction.html",
         "01_first_look.html",
     } <= pages
