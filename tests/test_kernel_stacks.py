@@ -39,9 +39,9 @@ def test_what_chains_begin_with_is_contracted_once(monkeypatch):
     calls = []
     contract = stack.contract
 
-    def counted(x, matrix, axis, out=None):
+    def counted(x, matrix, axis, *, out=None):
         calls.append(axis)
-        return contract(x, matrix, axis, out)
+        return contract(x, matrix, axis, out=out)
 
     monkeypatch.setattr(stack, "contract", counted)
     A, B, C = matrices()
