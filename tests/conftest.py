@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import hypothesis
@@ -29,9 +30,21 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
 
+def _may_mount() -> bool:
+    """Whether a file system can be mounted, in a name space of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    mounted = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(mounted, check=False, capture_output=True).returncode == 0
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     """Leave out the tests of what is not here: real files, or a program."""
-    here = {"real": REAL.is_dir(), "strace": shutil.which("strace") is not None}
+    here = {
+        "real": REAL.is_dir(),
+        "strace": shutil.which("strace") is not None,
+        "mount": _may_mount(),
+    }
     missing = [name for name, found in here.items() if not found]
     gone = [i for i in items if any(i.get_closest_marker(m) for m in missing)]
     config.hook.pytest_deselected(items=gone)

@@ -149,6 +149,17 @@ def test_a_selection_has_the_bad_bands_and_widths_of_its_outputs():
     assert operator.output.fwhm.tolist() == [2, 3]
 
 
+def test_entries_stored_twice_are_added(axis):
+    matrix = sparse.csr_array(
+        (np.array([1.0, 2.0, 0.0]), np.array([3, 3, 1]), np.array([0, 3])), (1, 6)
+    )
+    operator = ck.AxisOperator(matrix, axis, axis.isel(slice(1)))
+    cube = xr.DataArray(np.arange(6.0), axis.to_coords(), ["wavelength"])
+    assert operator(cube).item() == 9
+    assert operator.support.nnz == 2
+    assert matrix.nnz == 3
+
+
 def test_the_matrix_as_a_dataarray_has_both_axes(smooth, axis):
     picture = smooth.to_dataarray()
     assert picture.dims == ("wavelength_out", "wavelength")

@@ -243,6 +243,13 @@ def test_products_have_no_polynomial_to_refit(make_cube):
             operator(cube, missing="refit")
 
 
+def test_windows_over_the_seam_of_a_period_are_not_refitted():
+    axis = ck.Axis("lon", np.arange(0.0, 360, 10), units="degrees")
+    slope = ck.derivative_operator(axis, period=360)
+    with pytest.raises(ValueError, match="reach over a seam"):
+        slope(spectra_on(axis, np.ones((1, len(axis)))), missing="refit")
+
+
 def test_wide_windows_are_told_apart_too():
     axis = ck.Axis("x", np.arange(90.0))
     cube = holed(axis, np.random.default_rng(0), 0.2, spectra=4)

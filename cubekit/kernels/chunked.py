@@ -107,7 +107,8 @@ def contract(
         The axis of length n.
     fit : LocalFit, optional
         What the rows of `matrix` are; given, windows with missing samples are fitted
-        again to those that are left. See `cubekit.kernels.refit.refit_array`.
+        again to those that are left. See `cubekit.kernels.refit.refit_array`. Not with
+        `shift` or `offset`.
     shift : array, (n,), optional
         Taken off `x` before the product.
     offset : array, (m,), optional

@@ -5,7 +5,7 @@ Tiles of one shape at a constant step are one batched matrix product over stride
 nothing is copied, and the interpreter is entered a handful of times for each block of
 spectra.
 
-The product of a tile stops at `_PRODUCT` multiplications: below it OpenBLAS starts no
+The product of a tile stops at `PRODUCT` multiplications: below it OpenBLAS starts no
 threads of its own, which would fight with ours.
 """
 
@@ -22,18 +22,20 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 from scipy import sparse
 
+from cubekit.kernels.products import PRODUCT
+
 __all__ = [
     "Contracted",
     "contract_array",
     "contract_spectra",
     "empty_stack",
+    "memory_order",
     "result_dtype",
 ]
 
 Array = npt.NDArray[Any]
 Block = tuple[slice, slice]
 
-_PRODUCT = 2**18
 # outputs a tile, measured best where pixels are contiguous and where spectra are
 _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
 _SAMPLES_WORTH_A_THREAD = 2**19
@@ -108,7 +110,7 @@ def contract_spectra(
 ) -> Contracted:
     """Contract as `contract_array`, and tell which spectra had NaN or Inf."""
     # work in the order of memory, so that no layout needs a transposed copy
-    order = _memory_order(x)
+    order = memory_order(x)
     ordered = x.transpose(order)
     at = order.index(axis)
     before, after = ordered.shape[:at], ordered.shape[at + 1 :]
@@ -130,13 +132,14 @@ def contract_spectra(
 
 def empty_stack(x: Array, count: int) -> Array:
     """Room for `count` results of the shape of `x`, each in its order of memory."""
-    order = _memory_order(x)
+    order = memory_order(x)
     shape = (count, *(x.shape[k] for k in order))
     stacked = np.empty(shape, result_dtype(x.dtype))
     return stacked.transpose([0, *(1 + np.argsort(order))])
 
 
-def _memory_order(x: Array) -> list[int]:
+def memory_order(x: Array) -> list[int]:
+    """Axes of an array as they lie in memory, that of contiguous samples last."""
     return sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
 
 
@@ -329,7 +332,7 @@ class _Work:
         before = self.x.shape[0]
         after = 1 if self.spectra else self.x.shape[2]
         largest = max((run.rows * run.columns for run in self.runs), default=1)
-        size = max(16, min(4096, _PRODUCT // max(1, largest)))
+        size = max(16, min(4096, PRODUCT // max(1, largest)))
         group = max(1, size // after)
         return [
             (slice(b, min(b + group, before)), slice(p, min(p + size, after)))

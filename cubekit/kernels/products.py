@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["gram", "product"]
+__all__ = ["PRODUCT", "gram", "product"]
 
 Array = npt.NDArray[Any]
 
 # multiplications up to which OpenBLAS stays on one thread
-_PRODUCT = 2**18
+PRODUCT = 2**18
 # rows and columns of a piece: unequal, as equal ones would be a symmetric product,
 # which is slow when it is small
 _ROWS, _COLUMNS = 48, 64
@@ -46,7 +46,7 @@ def product(a: Array, b: Array) -> Array:
     for i in range(0, m, _ROWS):
         for j in range(0, n, _COLUMNS):
             left, right = a[:, i : i + _ROWS], b[:, j : j + _COLUMNS]
-            depth = max(1, _PRODUCT // max(1, left.shape[1] * right.shape[1]))
+            depth = max(1, PRODUCT // max(1, left.shape[1] * right.shape[1]))
             out[i : i + _ROWS, j : j + _COLUMNS] = _deep(left, right, depth)
     return out
 

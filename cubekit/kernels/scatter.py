@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled, thread_count
-from cubekit.kernels.contraction import result_dtype
+from cubekit.kernels.contraction import memory_order, result_dtype
 from cubekit.kernels.products import gram
 from cubekit.kernels.tree import fold_chunks
 
@@ -155,7 +155,7 @@ def array_moments(
 ) -> Moments:
     """Moments of a NumPy array; products in `dtype`, chosen by size if None."""
     # work in the order of memory, so that no layout needs a transposed copy
-    order = sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
+    order = memory_order(x)
     ordered = x.transpose(order)
     at = order.index(axis)
     shape = ordered.shape

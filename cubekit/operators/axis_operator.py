@@ -89,8 +89,7 @@ class AxisOperator:
                 f"{len(self.output)} outputs and {len(self.input)} inputs. "
                 "Give one row for each output, one column for each input."
             )
-        if not matrix.has_sorted_indices:
-            matrix = matrix.sorted_indices()
+        matrix.sum_duplicates()  # sorts too, and keeps explicit zeros
         object.__setattr__(self, "matrix", matrix)
 
     def __repr__(self) -> str:
@@ -458,8 +457,9 @@ class AxisOperator:
         if self.degree is None:
             raise ValueError(
                 f'{self.name}: missing="refit" needs a polynomial for each window. The '
-                "rows of this operator are no such fits. Apply the operators that it "
-                'is made of one after the other, each with missing="refit".'
+                "rows of this operator are no such fits, or reach over a seam. Apply "
+                "the operators that it is made of one after the other, each with "
+                'missing="refit", and build them with no period.'
             )
         degree = None if self.degree == "all" else self.degree
         return kernels.LocalFit(

@@ -59,8 +59,8 @@ def derivative_operator(
     the good samples about them, and their own derivative is NaN.
 
     **Missing values:** an output is NaN where its stencil, zero weights included, meets
-    NaN or Inf. **Chunks:** any. **Cost:** one small system for each sample of the axis,
-    solved once.
+    NaN or Inf; with a `period`, ``missing="refit"`` is refused. **Chunks:** any.
+    **Cost:** one small system for each sample of the axis, solved once.
 
     References
     ----------
@@ -107,7 +107,7 @@ def derivative_operator(
         axis,
         f"derivative(order={order})",
         order,
-        "all" if period is None else None,  # a seam is no place for a polynomial
+        "all" if period is None else None,  # coordinates of a fit know no seam
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.axis import Axis
+from cubekit.operators.axis_operator import units_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,9 +55,8 @@ class Projection:
 
 def projection_of(cube: xr.DataArray, coord: str | None) -> Projection:
     """Axis, name and units of a cube, for a projection that is still to be found."""
-    units = cube.attrs.get("units")
     return Projection(
         Axis.from_cube(cube, coord),
         name=None if cube.name is None else str(cube.name),
-        units=None if units is None else str(units),
+        units=units_of(cube),
     )

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from cubekit.axis import Axis
+from cubekit.operators.axis_operator import units_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -52,8 +53,8 @@ def aligned(
 
 def _require_units(cube: xr.DataArray, units: str | None, doing: str) -> None:
     """Raise if a cube is known to be in other units than a model."""
-    given = cube.attrs.get("units")
-    if units is not None and given is not None and str(given) != units:
+    given = units_of(cube)
+    if units is not None and given is not None and given != units:
         raise ValueError(
             f"cannot {doing.split(': ', 1)[1]} this cube: it is in {given}, the model "
             f"in {units}. A model only knows its own units. Convert the cube, and set "
