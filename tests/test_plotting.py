@@ -785,3 +785,13 @@ def test_scores_of_a_component_that_is_not_there_are_refused(cube, x, y):
     scores = ck.PCA(3).fit(cube).transform(cube)
     with pytest.raises(ValueError, match=r"is no component\. There are 1 to 3"):
         ck.plotting.scores(scores, x, y)
+
+
+def test_a_field_in_place_of_its_derivatives_is_told_where_they_come_from(cube):
+    field = cube.isel(wavelength=3)
+    with pytest.raises(ValueError, match=r"no labelled 'direction'.*cubekit\.gradient"):
+        ck.plotting.gradient_field(field, field)
+    with pytest.raises(ValueError, match=r"no labelled 'direction'.*cubekit\.hessian"):
+        ck.plotting.hessian(field)
+    with pytest.raises(ValueError, match=r"no labelled 'direction_2'"):
+        ck.plotting.hessian(ck.gradient(field))
