@@ -795,3 +795,11 @@ def test_a_field_in_place_of_its_derivatives_is_told_where_they_come_from(cube):
         ck.plotting.hessian(field)
     with pytest.raises(ValueError, match=r"no labelled 'direction_2'"):
         ck.plotting.hessian(ck.gradient(field))
+
+
+@pytest.mark.parametrize("y", [1e9, -1e9, np.nan])
+def test_a_place_off_the_cube_is_refused_not_moved_to_its_edge(cube, y):
+    with pytest.raises(ValueError, match=r"spectra: y = .* m is off the cube.*inside"):
+        ck.plotting.spectra(cube, [(y, 2000.0)])
+    ck.plotting.spectra(cube, [(4499.0, 1.0)])  # in the outermost cells
+    ck.plotting.spectra(cube.isel(y=[2]), [(0.0, 1.0)])
