@@ -157,7 +157,7 @@ class Axis:
             name=str(name),
             values=_numbers(str(name), variable.values),
             units=_seconds(variable.dtype) or (None if units is None else str(units)),
-            good=_companion(cube, "good_band", dim),
+            good=_flags(_companion(cube, "good_band", dim)),
             fwhm=_companion(cube, "fwhm", dim),
         )
 
@@ -408,6 +408,21 @@ def _numbers(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _seconds(dtype: np.dtype[Any]) -> str | None:
     return "s" if dtype.kind in "mM" else None
+
+
+def _flags(given: npt.NDArray[Any] | None) -> npt.NDArray[np.bool_] | None:
+    """Whether each band is good: as it stands, or from 1 and 0."""
+    if given is None or given.dtype.kind == "b":
+        return given
+    good: npt.NDArray[np.bool_] = given == 1
+    unknown = given[~(good | (given == 0))]
+    if len(unknown):
+        raise CoordinateError(
+            f"coordinate 'good_band' holds {unknown[0]!s}. A band is good, True or 1, "
+            "or bad, False or 0. Assign that: "
+            'cube.assign_coords(good_band=("wavelength", good)).'
+        )
+    return good
 
 
 def _companion(cube: xr.DataArray, name: str, dim: Hashable) -> npt.NDArray[Any] | None:

@@ -87,7 +87,7 @@ def _silent(text: str) -> None:
 def main() -> None:
     """Hyperspectral datacubes on their real coordinates.
 
-    Files may be netCDF or ENVI. To see what this does, without a file:
+    Files may be netCDF, ENVI or GeoTIFF. To see what this does, without a file:
 
         cubekit demo
     """

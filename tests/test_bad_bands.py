@@ -280,3 +280,28 @@ def test_the_detector_overlap_of_enmap_does_not_blow_up(real):
     raw = ck.derivative_operator(ck.Axis.from_cube(cube))(cube)
     inside = np.abs(cube["wavelength"] - 950) < 60
     assert np.abs(raw).where(inside).max() > 20 * np.abs(slope).where(inside).max()
+
+
+def test_a_number_in_place_of_ranges_is_told_how_they_look():
+    cube = xr.DataArray([1.0, 2.0], {"wavelength": [400.0, 500.0]})
+    with pytest.raises(TypeError, match=r"ranges=500 is a int\..*Give pairs: ranges="):
+        ck.mark_bad(cube, 500)
+
+
+@pytest.mark.parametrize(
+    "flags", [["True", "False"], [1.0, np.nan], [1.0, 0.5], [2, 1]]
+)
+def test_flags_that_are_neither_good_nor_bad_are_refused_not_taken_as_good(flags):
+    cube = xr.DataArray([1.0, 2.0], {"wavelength": [400.0, 500.0]})
+    cube = cube.assign_coords(good_band=("wavelength", flags))
+    with pytest.raises(
+        ck.CoordinateError, match=r"'good_band' holds .*True or 1.*Assign"
+    ):
+        ck.Axis.from_cube(cube)
+
+
+@pytest.mark.parametrize("dtype", [int, float, np.uint8])
+def test_flags_of_one_and_zero_say_good_and_bad(dtype):
+    cube = xr.DataArray([1.0, 2.0], {"wavelength": [400.0, 500.0]})
+    cube = cube.assign_coords(good_band=("wavelength", np.array([1, 0], dtype)))
+    assert ck.Axis.from_cube(cube).good.tolist() == [True, False]

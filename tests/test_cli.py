@@ -335,3 +335,9 @@ def test_command_runs_as_a_program_of_its_own(scene, tmp_path):
     )
     assert json.loads(done.stdout)["name"] == "reflectance"
     assert done.stderr == ""
+
+
+def test_the_package_runs_as_a_module():
+    words = [sys.executable, "-m", "cubekit", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("cubekit ")

@@ -386,3 +386,23 @@ def test_an_anchor_at_a_time_is_refused():
     assert worst(ck.integrate_gradient(gradient), line) < 1e-10
     with pytest.raises(ck.CoordinateError, match="anchor is at the time 2026-01-02"):
         ck.integrate_gradient(gradient, anchor=line[1])
+
+
+def test_an_anchor_that_is_only_a_number_is_told_how_to_select_one():
+    field = cube_of(np.eye(3), y=[0.0, 1, 2], x=[0.0, 1, 2])
+    with pytest.raises(TypeError, match=r"anchor=3\.0 is a float\..*anchor=field\.sel"):
+        ck.integrate_gradient(ck.gradient(field), anchor=3.0)
+
+
+def test_an_anchor_without_a_value_is_refused():
+    field = cube_of(np.eye(3), y=[0.0, 1, 2], x=[0.0, 1, 2])
+    anchor = field.isel(y=0, x=0) * np.nan
+    with pytest.raises(ValueError, match=r"the anchor is \[nan\].*Select it where"):
+        ck.integrate_gradient(ck.gradient(field), anchor=anchor)
+
+
+def test_an_anchor_where_the_gradient_says_nothing_is_refused_not_ignored():
+    field = cube_of(np.ones((8, 9)), y=np.arange(8.0), x=np.arange(9.0))
+    slope = ck.gradient(field).where((field.y > 2) | (field.x > 2))
+    with pytest.raises(ValueError, match="of which the gradient says nothing"):
+        ck.integrate_gradient(slope, anchor=field.sel(y=0, x=0))

@@ -748,3 +748,58 @@ def test_quality_draws_bad_bands_too(cube):
     np.testing.assert_allclose(missing.get_ydata(), 100)
     assert missing.axes.patches
     assert missing.axes.get_ylabel() == "share of values (%)"
+
+
+@pytest.mark.parametrize("band", [0.85, 9999])
+def test_a_band_off_the_axis_is_refused_not_replaced_by_the_last_one(cube, band):
+    with pytest.raises(ck.CoordinateError, match=r"image: there is no band near .* nm"):
+        ck.plotting.image(cube, band)
+    with pytest.raises(ck.CoordinateError, match=r"rgb: there is no band near .* nm"):
+        ck.plotting.rgb(cube, (650, 550, band))
+
+
+def test_a_cube_of_one_band_is_drawn_for_any_value(cube):
+    picture = ck.plotting.image(cube.isel(wavelength=[3]), 850)
+    assert picture.axes.get_title() == "wavelength 403.1 nm"
+
+
+@pytest.mark.parametrize("bands", [(600, 500), 600, (1, 2, 3, 4)])
+def test_colours_need_three_bands(cube, bands):
+    with pytest.raises(ValueError, match=r"rgb: bands=.* are not three\. .*bands=\("):
+        ck.plotting.rgb(cube, bands)
+
+
+def test_an_unknown_stretch_is_refused(cube):
+    with pytest.raises(ValueError, match=r"stretch='both' is unknown.*stretch=\"joint"):
+        ck.plotting.rgb(cube, stretch="both")
+
+
+@pytest.mark.parametrize("percentile", [(98, 2), (2, 101), (2,), 2, (np.nan, 98)])
+def test_percentiles_that_are_no_range_are_refused(cube, percentile):
+    with pytest.raises(ValueError, match=r"image: percentile=.* is no range.*\(2, 98"):
+        ck.plotting.image(cube, 850, percentile=percentile)
+
+
+@pytest.mark.parametrize(("x", "y"), [(1, 99), (0, 1)])
+def test_scores_of_a_component_that_is_not_there_are_refused(cube, x, y):
+    scores = ck.PCA(3).fit(cube).transform(cube)
+    with pytest.raises(ValueError, match=r"is no component\. There are 1 to 3"):
+        ck.plotting.scores(scores, x, y)
+
+
+def test_a_field_in_place_of_its_derivatives_is_told_where_they_come_from(cube):
+    field = cube.isel(wavelength=3)
+    with pytest.raises(ValueError, match=r"no labelled 'direction'.*cubekit\.gradient"):
+        ck.plotting.gradient_field(field, field)
+    with pytest.raises(ValueError, match=r"no labelled 'direction'.*cubekit\.hessian"):
+        ck.plotting.hessian(field)
+    with pytest.raises(ValueError, match=r"no labelled 'direction_2'"):
+        ck.plotting.hessian(ck.gradient(field))
+
+
+@pytest.mark.parametrize("y", [1e9, -1e9, np.nan])
+def test_a_place_off_the_cube_is_refused_not_moved_to_its_edge(cube, y):
+    with pytest.raises(ValueError, match=r"spectra: y = .* m is off the cube.*inside"):
+        ck.plotting.spectra(cube, [(y, 2000.0)])
+    ck.plotting.spectra(cube, [(4499.0, 1.0)])  # in the outermost cells
+    ck.plotting.spectra(cube.isel(y=[2]), [(0.0, 1.0)])

@@ -228,3 +228,16 @@ def test_enmap_bands_in_file_order_are_refused_with_place_and_repair():
     ):
         ck.savgol_filter(cube, 3)
     ck.savgol_filter(cube.sortby("wavelength"), 3)
+
+
+def test_a_warning_of_many_short_segments_spells_out_a_few():
+    cube = xr.DataArray(np.ones(40), {"wavelength": 400 + 5.0 * np.arange(40)})
+    with pytest.warns(UserWarning, match=r"400 to 400, .*420 to 420 and 35 more$"):
+        ck.savgol_filter(cube, 5, 2, max_gap=1)
+
+
+def test_an_axis_without_a_good_sample_is_not_told_to_use_a_negative_window():
+    cube = xr.DataArray(np.ones(9), {"wavelength": 400 + 5.0 * np.arange(9)})
+    bad = cube.assign_coords(good_band=("wavelength", np.zeros(9, bool)))
+    with pytest.raises(ValueError, match=r"\(0 good samples\)\. Give bands\."):
+        ck.savgol_filter(bad, 5)

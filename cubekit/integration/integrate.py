@@ -79,7 +79,9 @@ def integrate_gradient(
     Raises
     ------
     ValueError, TypeError
-        If a parameter is out of range or of the wrong type, or an axis is too short.
+        If a parameter is out of range or of the wrong type, or an axis is too short; if
+        the anchor has no value, or is where the gradient says nothing (found when that
+        is computed).
     CoordinateError
         If a coordinate is missing or not strictly monotonic.
 
@@ -232,6 +234,12 @@ def _solve(
         if inconsistency:
             curl[band] = solver.inconsistency(part, found.field, weight)
         if place is not None:
+            if np.isnan(found.field[place]) and not np.isnan(found.field).all():
+                raise ValueError(
+                    f"{_NAME}: the anchor is at a sample of which the gradient says "
+                    "nothing. The field would not be tied to it. Take an anchor where "
+                    "the gradient has values."
+                )
             shift = values[band] - found.field[place]
             one = ... if found.region is None else found.region == found.region[place]
             found.field[one] += shift
@@ -297,6 +305,17 @@ def _compact(
 
 def _place(anchor: xr.DataArray, axes: list[Axis]) -> tuple[int, ...]:
     """Sample that the scalar coordinates of an anchor name."""
+    if not isinstance(anchor, xr.DataArray):
+        raise TypeError(
+            f"{_NAME}: anchor={anchor!r} is a {type(anchor).__name__}. It is a value "
+            "and the place where it is. Select it from a field: "
+            "anchor=field.sel(y=0, x=0)."
+        )
+    if anchor.chunks is None and not np.isfinite(anchor.values).any():
+        raise ValueError(
+            f"{_NAME}: the anchor is {anchor.values.ravel()[:1]}. It says how high the "
+            "field is, so it must have a value. Select it where the field has one."
+        )
     place = []
     for axis in axes:
         if axis.name not in anchor.coords or anchor.coords[axis.name].ndim:

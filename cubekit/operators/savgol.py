@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["savgol_operator"]
 
 _NAME = "savgol_filter"
+_NAMED = 5  # short segments that a warning spells out
 
 
 def savgol_operator(
@@ -152,9 +153,10 @@ def _check_window_length(length: int, polyorder: int, axis: Axis, count: int) ->
         )
     if length > count:
         good = "" if count == len(axis) else "good "
+        remedy = f"Use {count - 1 + count % 2} or less." if count else "Give bands."
         raise ValueError(
             f"{asked} is longer than coordinate {axis.name!r} ({count} {good}samples). "
-            f"Use {count - 1 + count % 2} or less."
+            f"{remedy}"
         )
     if length <= polyorder:
         raise ValueError(
@@ -194,7 +196,9 @@ def _warn_of_short_segments(
     short = [(x[a], x[b - 1]) for a, b in ranges if b - a <= polyorder]
     if short:
         unit = f" {axis.units}" if axis.units else ""
-        places = ", ".join(f"{a:g} to {b:g}{unit}" for a, b in short)
+        places = ", ".join(f"{a:g} to {b:g}{unit}" for a, b in short[:_NAMED])
+        if len(short) > _NAMED:
+            places += f" and {len(short) - _NAMED} more"
         warnings.warn(
             f"savgol_filter: segments of {axis.name!r} between gaps with fewer than "
             f"{polyorder + 1} samples give NaN: {places}",

@@ -81,7 +81,7 @@ def gradient_field(
     ax = new_axes(ax)
     image(field, ax=ax, **how)
     rows, columns = (str(d) for d in field.dims)
-    known = [str(d) for d in gradient.coords["direction"].values]
+    known = _labels("gradient_field", gradient, "direction", "gradient")
     if set(known) != {rows, columns}:
         raise ValueError(
             f"gradient_field: the directions are {known}. The field has dims "
@@ -162,7 +162,8 @@ def hessian(
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
 
         figure = plt.figure(figsize=(9, 7), layout="constrained")
-    names = [str(d) for d in hessian.coords["direction"].values]
+    names = _labels("hessian", hessian, "direction", "hessian")
+    _labels("hessian", hessian, "direction_2", "hessian")
     dims = tuple(d for d in hessian.dims if d not in {"direction", "direction_2"})
     some = thinned(hessian, dims, 1000).compute()
     finite = some.values[np.isfinite(some.values)]
@@ -193,3 +194,13 @@ def hessian(
 
 def _spacing(values: Any) -> float:
     return float(np.abs(np.diff(values)).mean()) if len(values) > 1 else 1.0
+
+
+def _labels(function: str, field: xr.DataArray, dim: str, made_by: str) -> list[str]:
+    """Names along a dim of directions."""
+    if dim not in field.indexes:
+        raise ValueError(
+            f"{function}: the dims {field.dims} have no labelled {dim!r}. It says "
+            f"which derivative is which. Take it from cubekit.{made_by}(field)."
+        )
+    return [str(name) for name in field.indexes[dim]]

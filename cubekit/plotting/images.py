@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.axis import Axis
+from cubekit.errors import CoordinateError
 from cubekit.plotting.labels import (
     centres,
     colour_bar,
@@ -75,7 +76,10 @@ def rgb(
     Raises
     ------
     ValueError
-        If the cube has no bands of these colours, or not three dims.
+        If the cube has no bands of these colours, or not three dims; if a parameter is
+        out of range or unknown.
+    CoordinateError
+        If a band is off the axis.
 
     Notes
     -----
@@ -92,8 +96,13 @@ def rgb(
     """
     axis = Axis.from_cube(cube, coord)
     _require_dims("rgb", cube, 3)
+    if stretch not in {None, "joint", "each"}:
+        raise ValueError(
+            f"rgb: stretch={stretch!r} is unknown. The three bands are stretched "
+            'together or each on its own. Use stretch="joint" or stretch="each".'
+        )
     true_colour = bands is None
-    index = _true_colour(axis) if bands is None else _nearest(axis, bands)
+    index = _true_colour(axis) if bands is None else _three(axis, bands)
     rows, columns = (d for d in cube.dims if d != axis.dim)
     some = thinned(cube.isel({axis.dim: index}), (rows, columns), max_pixels)
     values = some.transpose(rows, columns, axis.dim).values.astype(np.float64)
@@ -101,7 +110,7 @@ def rgb(
     values[missing] = np.nan
     joint = stretch == "joint" or (stretch is None and true_colour)
     over = None if joint else (0, 1)
-    low, high = _range(values, percentile, over)
+    low, high = _range("rgb", values, percentile, over)
     with np.errstate(invalid="ignore", divide="ignore"):
         shade = np.clip((values - low) / (high - low), 0, 1)
     colour = np.dstack([np.nan_to_num(shade), ~missing])
@@ -161,7 +170,9 @@ def image(
     Raises
     ------
     ValueError
-        If the cube does not have these dims.
+        If the cube does not have these dims, or `percentile` is no range.
+    CoordinateError
+        If the band is off the axis.
 
     Notes
     -----
@@ -178,7 +189,7 @@ def image(
     title = ""
     if band is not None:
         axis = Axis.from_cube(cube, coord)
-        (at,) = _nearest(axis, [band])
+        at = _nearest("image", axis, band)
         unit = f" {axis.units}" if axis.units else ""
         title = f"{axis.name} {axis.values[at]:.4g}{unit}"
         cube = cube.isel({axis.dim: at})
@@ -188,7 +199,7 @@ def image(
     values = some.values.astype(np.float64)
     missing = ~np.isfinite(values)
     values[missing] = np.nan
-    low, high = _range(values, percentile, None)
+    low, high = _range("image", values, percentile, None)
     if diverging is None:
         diverging = bool(low < 0 < high and min(-low, high) > 0.05 * max(-low, high))
     if diverging:
@@ -247,16 +258,43 @@ def _true_colour(axis: Axis) -> list[int]:
     return index
 
 
-def _nearest(axis: Axis, values: Sequence[float]) -> list[int]:
-    return [int(np.abs(axis.values - value).argmin()) for value in values]
+def _three(axis: Axis, bands: Sequence[float]) -> list[int]:
+    if np.shape(bands) != (3,):
+        raise ValueError(
+            f"rgb: bands={bands!r} are not three. Red, green and blue need one each. "
+            "Give three values of the coordinate: bands=(2200, 850, 650)."
+        )
+    return [_nearest("rgb", axis, band) for band in bands]
+
+
+def _nearest(function: str, axis: Axis, band: float) -> int:
+    """Position of the band nearest to a value, which half a step may be off."""
+    ascending = np.sort(axis.values)
+    below, above = (np.ptp(ends) / 2 for ends in (ascending[:2], ascending[-2:]))
+    low, high = ascending[0] - below, ascending[-1] + above
+    if len(axis) > 1 and not low <= band <= high:
+        unit = f" {axis.units}" if axis.units else ""
+        raise CoordinateError(
+            f"{function}: there is no band near {band:g}{unit}. {axis.name!r} goes "
+            f"from {ascending[0]:g} to {ascending[-1]:g}{unit}. Give a place among "
+            "its bands, in its units."
+        )
+    return int(np.abs(axis.values - band).argmin())
 
 
 def _range(
+    function: str,
     values: npt.NDArray[np.float64],
     percentile: tuple[float, float],
     over: tuple[int, ...] | None,
 ) -> npt.NDArray[np.float64]:
     """Lower and upper percentile of what is not missing; apart from each other."""
+    if np.shape(percentile) != (2,) or not 0 <= percentile[0] < percentile[1] <= 100:
+        raise ValueError(
+            f"{function}: percentile={percentile!r} is no range. It says what is drawn "
+            "darkest and what brightest, in percent. Use for example "
+            "percentile=(2, 98)."
+        )
     if not np.isfinite(values).any():
         return np.array([0.0, 1.0])
     low, high = np.nanpercentile(values, percentile, axis=over)

@@ -159,6 +159,11 @@ def scores(
     -------
     PathCollection
 
+    Raises
+    ------
+    ValueError
+        If there is no such component.
+
     Notes
     -----
     **Missing values:** left out. **Chunks:** any; only the two components of the pixels
@@ -175,6 +180,13 @@ def scores(
     if "component" not in scores.coords:
         numbers = np.arange(1, scores.sizes["component"] + 1)
         scores = scores.assign_coords(component=numbers)
+    known = scores.coords["component"].values
+    for name, asked in (("x", x), ("y", y)):
+        if not np.abs(known - asked).min() < 1:
+            raise ValueError(
+                f"scores: {name}={asked} is no component. There are "
+                f"{known.min():g} to {known.max():g}. Give one of these."
+            )
     dims = tuple(d for d in scores.dims if d != "component")
     some = thinned(scores, dims, max_pixels).sel(component=[x, y], method="nearest")
     points = some.transpose("component", ...).values.reshape(2, -1)

@@ -73,7 +73,7 @@ def spectra(
     Raises
     ------
     ValueError
-        If a place does not say where it is along each dim.
+        If a place does not say where it is along each dim, or is off the cube.
 
     Notes
     -----
@@ -176,6 +176,15 @@ def _positions(
     if dim not in cube.coords:
         return values.astype(np.intp)
     axis = Axis.from_cube(cube, dim)
+    cells = edges(axis.values, np.inf)
+    outside = values[~((values >= cells.min()) & (values <= cells.max()))]
+    if len(outside):
+        unit = f" {axis.units}" if axis.units else ""
+        raise ValueError(
+            f"spectra: {dim} = {outside[0]:g}{unit} is off the cube. It goes from "
+            f"{axis.values.min():g} to {axis.values.max():g}{unit}. Use a place "
+            f"inside, such as {_middle(cube, dim)}."
+        )
     return np.asarray(np.abs(axis.values - values[:, None]).argmin(axis=1), np.intp)
 
 

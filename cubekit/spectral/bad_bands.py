@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,8 +10,6 @@ import numpy as np
 from cubekit.axis import Axis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import xarray as xr
 
 __all__ = ["mark_bad"]
@@ -41,7 +40,7 @@ def mark_bad(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If a range is not a pair of increasing numbers, or holds no band.
     CoordinateError
         If the coordinate is missing, ambiguous or not strictly monotonic.
@@ -66,6 +65,11 @@ def mark_bad(
     axis = Axis.from_cube(cube, coord)
     good = np.ones(len(axis), np.bool_) if axis.good is None else axis.good.copy()
     unit = f" {axis.units}" if axis.units else ""
+    if not isinstance(ranges, Iterable):
+        raise TypeError(
+            f"mark_bad: ranges={ranges!r} is a {type(ranges).__name__}. Each range is "
+            "a pair of numbers. Give pairs: ranges=[(1340, 1460), (1790, 1960)]."
+        )
     for given in ranges:
         low, high = _checked(given)
         inside = (axis.values >= low) & (axis.values <= high)
