@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from cubekit import kernels
+from cubekit.arguments import require_periods
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError
 from cubekit.operators import derivative_operator
@@ -97,7 +98,7 @@ def derivative(
         order,
         accuracy=accuracy,
         edge_accuracy=edge_accuracy,
-        period=_period(coord, periodic),
+        period=require_periods("derivative", periodic, [coord]).get(coord),
     )
     return operator(cube)
 
@@ -380,13 +381,3 @@ def _require_propagate(function: str, missing: str) -> None:
             f"{function}: missing={missing!r} is unknown. Missing values can only be "
             'propagated. Use missing="propagate".'
         )
-
-
-def _period(coord: str, periodic: Mapping[str, float] | None) -> float | None:
-    unknown = [name for name in periodic or {} if name != coord]
-    if unknown:
-        raise ValueError(
-            f"derivative: periodic names {unknown[0]!r}. The derivative is along "
-            f"{coord!r}. Give periodic={{{coord!r}: ...}}."
-        )
-    return (periodic or {}).get(coord)
