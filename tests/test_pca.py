@@ -590,3 +590,12 @@ def test_a_scikit_learn_model_that_does_not_fit_is_refused(cube):
     narrow = decomposition.PCA(2).fit(cube.values.reshape(-1, 12)[:, :7])
     with pytest.raises(ValueError, match="7 features, the axis 12 good bands"):
         ck.PCA.from_sklearn(narrow, axis)
+
+
+def test_weights_of_other_samples_are_refused(make_cube):
+    cube = make_cube().assign_coords(y=lambda c: np.arange(c.sizes["y"]))
+    weights = xr.ones_like(cube.isel(wavelength=0, drop=True))
+    moved = weights.assign_coords(y=weights.y + 1)
+    with pytest.raises(ValueError, match="y") as caught:
+        ck.PCA(1).fit(cube, weights=moved)
+    assert "must have the coordinates of the cube" in caught.value.__notes__[0]

@@ -228,3 +228,11 @@ def test_enmap_bands_in_file_order_are_refused_with_place_and_repair():
     ):
         ck.savgol_filter(cube, 3)
     ck.savgol_filter(cube.sortby("wavelength"), 3)
+
+
+def test_a_width_leaves_short_segments_nan():
+    axis = ck.Axis("w", [0.0, 1, 2, 3, 4, 50, 51])
+    with pytest.warns(UserWarning, match="50 to 51"):
+        smooth = ck.savgol_operator(axis, window_width=4, max_gap=5)
+    lost = np.isnan(smooth.matrix.toarray()).any(axis=1)
+    np.testing.assert_array_equal(lost, axis.values >= 50)
