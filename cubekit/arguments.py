@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import xarray as xr
 
-__all__ = ["require_integer", "require_positive", "require_real"]
+__all__ = ["require_integer", "require_periods", "require_positive", "require_real"]
 
 
 def require_integer(function: str, name: str, value: Any, least: int) -> None:
@@ -33,15 +35,28 @@ def require_positive(function: str, name: str, value: Any) -> float:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
     if not real:
         raise TypeError(
-            f"{function}: {name}={value!r} is a {type(value).__name__}. It is a length "
-            "on the axis. Give a positive number."
+            f"{function}: {name}={value!r} is a {type(value).__name__}. It measures, "
+            "so it must be a number. Give a positive one."
         )
     if not 0 < value < math.inf:
         raise ValueError(
-            f"{function}: {name}={value} is out of range. It is a length on the axis. "
-            "Give a positive number."
+            f"{function}: {name}={value} is out of range. It must be finite, and more "
+            "than zero. Give a positive number."
         )
     return float(value)
+
+
+def require_periods(
+    function: str, periodic: Mapping[str, float] | None, names: Sequence[str]
+) -> dict[str, float]:
+    """Periods by coordinate; raise unless each coordinate is one of some names."""
+    for name in periodic or {}:
+        if name not in names:
+            raise ValueError(
+                f"{function}: periodic names {name!r}. The directions are "
+                f"{', '.join(map(repr, names))}. Give the period of one of these."
+            )
+    return dict(periodic or {})
 
 
 def require_real(cube: xr.DataArray, name: str) -> None:

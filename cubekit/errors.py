@@ -10,7 +10,6 @@ __all__ = [
     "CorruptFileError",
     "CubekitError",
     "DiskFullError",
-    "EncodingLossError",
     "IncompleteFileError",
     "ModelFormatError",
     "NotFittedError",
@@ -76,10 +75,6 @@ class ResumeMismatchError(CubekitError, ValueError):
 
 class SizeLimitError(CubekitError, MemoryError):
     """A file that declares far more than it holds, or than can be taken in."""
-
-
-class EncodingLossError(CubekitError, ValueError):
-    """Values that would not survive being stored as asked."""
 
 
 class ModelFormatError(CubekitError, ValueError):

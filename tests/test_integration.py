@@ -406,3 +406,18 @@ def test_an_anchor_where_the_gradient_says_nothing_is_refused_not_ignored():
     slope = ck.gradient(field).where((field.y > 2) | (field.x > 2))
     with pytest.raises(ValueError, match="of which the gradient says nothing"):
         ck.integrate_gradient(slope, anchor=field.sel(y=0, x=0))
+
+
+def test_a_period_of_no_direction_is_refused():
+    lat = np.arange(4.0)
+    field = ck.gradient(cube_of(lat**2, lat=lat), ["lat"])
+    with pytest.raises(ValueError, match="integrate_gradient: periodic names 'lon'"):
+        ck.integrate_gradient(field, periodic={"lon": 360})
+
+
+@pytest.mark.parametrize("scheme", ["same", "compact"])
+def test_a_place_that_is_there_twice_is_refused(scheme):
+    lon = np.arange(0, 361, 10.0)
+    slope = cube_of(np.sin(np.radians(lon)), lon=lon).expand_dims(direction=["lon"])
+    with pytest.raises(ValueError, match="a full turn or more"):
+        ck.integrate_gradient(slope, scheme=scheme, periodic={"lon": 360})

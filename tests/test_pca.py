@@ -605,3 +605,12 @@ def test_a_single_band_is_its_own_component(cube):
     pca = ck.PCA().fit(one)
     np.testing.assert_allclose(pca.explained_variance_, [one.var(ddof=1)], rtol=1e-10)
     assert np.isinf(pca.separation_).all()
+
+
+def test_weights_of_other_samples_are_refused(make_cube):
+    cube = make_cube().assign_coords(y=lambda c: np.arange(c.sizes["y"]))
+    weights = xr.ones_like(cube.isel(wavelength=0, drop=True))
+    moved = weights.assign_coords(y=weights.y + 1)
+    with pytest.raises(ValueError, match="y") as caught:
+        ck.PCA(1).fit(cube, weights=moved)
+    assert "must have the coordinates of the cube" in caught.value.__notes__[0]

@@ -241,3 +241,11 @@ def test_an_axis_without_a_good_sample_is_not_told_to_use_a_negative_window():
     bad = cube.assign_coords(good_band=("wavelength", np.zeros(9, bool)))
     with pytest.raises(ValueError, match=r"\(0 good samples\)\. Give bands\."):
         ck.savgol_filter(bad, 5)
+
+
+def test_a_width_leaves_short_segments_nan():
+    axis = ck.Axis("w", [0.0, 1, 2, 3, 4, 50, 51])
+    with pytest.warns(UserWarning, match="50 to 51"):
+        smooth = ck.savgol_operator(axis, window_width=4, max_gap=5)
+    lost = np.isnan(smooth.matrix.toarray()).any(axis=1)
+    np.testing.assert_array_equal(lost, axis.values >= 50)

@@ -11,12 +11,18 @@ import numpy.typing as npt
 import xarray as xr
 from scipy import sparse
 
-from cubekit.arguments import require_integer, require_positive, require_real
+from cubekit.arguments import (
+    require_integer,
+    require_periods,
+    require_positive,
+    require_real,
+)
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import CoordinateError
 from cubekit.integration.solver import AxisPair, GradientSolver, Solution
 from cubekit.operators import derivative_operator
 from cubekit.operators.axis_operator import derived_attrs, units_of
+from cubekit.operators.difference import checked_period
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,7 +154,8 @@ def integrate_gradient(
         accuracy=accuracy,
         edge_accuracy=edge_accuracy,
     )
-    pairs = [build(axis, period=(periodic or {}).get(axis.name)) for axis in axes]
+    periods = require_periods(_NAME, periodic, names)
+    pairs = [build(axis, period=periods.get(axis.name)) for axis in axes]
     solver = GradientSolver(tuple(pairs), float(tolerance), int(max_iterations))
     place = None if anchor is None else _place(anchor, axes)
     grid = ["direction", *dims]
@@ -292,7 +299,7 @@ def _compact(
     step = np.diff(x)
     if period is not None:
         here, there = np.append(here, len(x) - 1), np.append(there, 0)
-        turn = require_positive(_NAME, "period", period) * np.sign(step[0])
+        turn = checked_period(_NAME, axis, period) * np.sign(step[0])
         step = np.append(step, x[0] + turn - x[-1])
     equation = np.arange(len(here))
     places = (np.tile(equation, 2), np.concatenate([here, there]))

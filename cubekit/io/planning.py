@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
-import dask
 import dask.array as da
 from dask.base import tokenize
-from dask.system import CPU_COUNT
 
+from cubekit import kernels
 from cubekit.arguments import require_integer
 from cubekit.io.direct import ChunkReader
 from cubekit.io.layout import aligned_blocks, block_shape, chunk_shape, times_read
@@ -144,10 +142,8 @@ def parse_memory(memory: str | int) -> int:
 
 def workers(plans: list[PlannedVariable], memory: int) -> int:
     """How many blocks may be under way so that memory is enough, one at least."""
-    asked = dask.config.get("num_workers", None) or min(CPU_COUNT, os.cpu_count() or 1)
-    if dask.config.get("scheduler", None) in {"synchronous", "single-threaded", "sync"}:
-        return 1
-    return max(1, min(int(asked), (memory - _BASE) // max(1, worker_bytes(plans))))
+    enough = (memory - _BASE) // max(1, worker_bytes(plans))
+    return max(1, min(kernels.thread_count(), enough))
 
 
 def worker_bytes(plans: list[PlannedVariable]) -> int:

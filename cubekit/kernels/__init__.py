@@ -1,6 +1,6 @@
 """Pure arrays: the one place that knows chunks, dtypes and missing values."""
 
-from cubekit.kernels.chunked import contract
+from cubekit.kernels.chunked import contract, thread_count
 from cubekit.kernels.extremum import least, take
 from cubekit.kernels.gaps import Latent, LatentSums, expect, solve
 from cubekit.kernels.noise import Neighbours, Noise, neighbours
@@ -31,4 +31,5 @@ __all__ = [
     "scatter_product",
     "solve",
     "take",
+    "thread_count",
 ]

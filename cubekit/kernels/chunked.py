@@ -159,7 +159,7 @@ def filled(x: da.Array) -> da.Array:
 
 
 def thread_count() -> int:
-    """Threads for NumPy arrays, as Dask is configured."""
+    """Threads for work of our own, as Dask is configured."""
     if dask.config.get("scheduler", None) in {"synchronous", "single-threaded", "sync"}:
         return 1
     return int(dask.config.get("num_workers", None) or CPU_COUNT)

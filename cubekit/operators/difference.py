@@ -11,7 +11,7 @@ from cubekit.axis import Axis
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
 
-__all__ = ["derivative_operator", "point_operator"]
+__all__ = ["checked_period", "derivative_operator", "point_operator"]
 
 
 def derivative_operator(
@@ -85,7 +85,7 @@ def derivative_operator(
     halo = 0
     if period is not None:
         needed = halo = order + accuracy + 1
-        period = _checked_period(axis, period)
+        period = checked_period("derivative", axis, period)
     if len(x) < needed:
         good = "" if len(x) == len(axis) else " good ones"
         raise ValueError(
@@ -145,14 +145,15 @@ def point_operator(
     )
 
 
-def _checked_period(axis: Axis, given: float) -> float:
-    period = require_positive("derivative", "period", given)
+def checked_period(function: str, axis: Axis, given: float) -> float:
+    """Period as a float; raise unless it is longer than the axis."""
+    period = require_positive(function, "period", given)
     span = abs(float(axis.values[-1] - axis.values[0])) if len(axis) else 0.0
     if span < period * (1 - 1e-6):
         return period
     unit = f" {axis.units}" if axis.units else ""
     raise ValueError(
-        f"derivative: {axis.name!r} has the period {period:g}{unit}. Its samples span "
+        f"{function}: {axis.name!r} has the period {period:g}{unit}. Its samples span "
         f"{span:g}{unit}, a full turn or more, so that one place is there twice. Leave "
         f"the last out: cube.isel({axis.dim}=slice(None, -1))."
     )

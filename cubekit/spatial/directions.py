@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy import sparse
 
-from cubekit.arguments import require_real
+from cubekit.arguments import require_periods, require_real
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError, CoordinateError
 from cubekit.operators import AxisOperator, derivative_operator
@@ -65,13 +65,7 @@ class Directions:
                 f"{function}: coords={names!r} lie on dims {dims!r}. Each direction "
                 "needs a dim of its own. Leave one of them out."
             )
-        periods = dict(periodic or {})
-        for name in periods:
-            if name not in names:
-                raise ValueError(
-                    f"{function}: periodic names {name!r}. The directions are "
-                    f"{', '.join(map(repr, names))}. Give the period of one of these."
-                )
+        periods = require_periods(function, periodic, names)
         latitude = longitude = -1
         if geographic:
             latitude, longitude = latitude_and_longitude(cube, names, function)

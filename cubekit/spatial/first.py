@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from cubekit import kernels
+from cubekit.arguments import require_periods
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError
 from cubekit.operators import derivative_operator
@@ -99,7 +100,7 @@ def derivative(
         order,
         accuracy=accuracy,
         edge_accuracy=edge_accuracy,
-        period=_period(coord, periodic),
+        period=require_periods("derivative", periodic, [coord]).get(coord),
     )
     return operator(cube, missing=missing)
 
@@ -385,13 +386,3 @@ def divergence(
         )
     known = next(iter(found.values())) if len(found) == len(names) else None
     return directions.single(total, known)
-
-
-def _period(coord: str, periodic: Mapping[str, float] | None) -> float | None:
-    unknown = [name for name in periodic or {} if name != coord]
-    if unknown:
-        raise ValueError(
-            f"derivative: periodic names {unknown[0]!r}. The derivative is along "
-            f"{coord!r}. Give periodic={{{coord!r}: ...}}."
-        )
-    return (periodic or {}).get(coord)
