@@ -669,3 +669,22 @@ def test_refit_is_refused_where_there_is_no_polynomial(make_cube):
         ck.derivative(cube, "x", periodic={"x": 300}, accuracy=1, missing="refit")
     with pytest.raises(ValueError, match=r"missing='drop' is unknown"):
         ck.gradient(cube, missing="drop")
+
+
+def test_a_gradient_per_metre_is_not_taken_for_one_per_degree():
+    lat, lon = np.linspace(30, 40, 6), np.linspace(-10, 0, 7)
+    field = xr.DataArray(
+        np.sin(np.radians(lat))[:, None] * np.cos(np.radians(lon)),
+        dims=("lat", "lon"),
+        coords={
+            "lat": ("lat", lat, {"units": "degrees_north"}),
+            "lon": ("lon", lon, {"units": "degrees_east"}),
+        },
+    )
+    slope = ck.gradient(field, ("lat", "lon"), geographic=True)
+    with pytest.raises(ValueError, match=r"per metre on WGS84.*geographic=True"):
+        ck.divergence(slope, ("lat", "lon"))
+    with pytest.raises(ValueError, match=r"per metre on WGS84.*in degrees"):
+        ck.integrate_gradient(slope)
+    total = ck.divergence(slope, ("lat", "lon"), geographic=True)
+    assert "metric" not in total.attrs

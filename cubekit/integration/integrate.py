@@ -21,7 +21,7 @@ from cubekit.axis import Axis, derivative_units
 from cubekit.errors import CoordinateError
 from cubekit.integration.solver import AxisPair, GradientSolver, Solution
 from cubekit.operators import derivative_operator
-from cubekit.operators.axis_operator import derived_attrs, units_of
+from cubekit.operators.axis_operator import METRIC, derived_attrs, units_of
 from cubekit.operators.difference import checked_period
 
 if TYPE_CHECKING:
@@ -139,6 +139,12 @@ def integrate_gradient(
     True
     """
     names = _names(gradient)
+    if METRIC in gradient.attrs:
+        raise ValueError(
+            f"{_NAME}: the gradient is per metre on {gradient.attrs[METRIC]}. It is "
+            "integrated along the axes of the cube, which are in degrees. Take the "
+            "gradient without geographic=True."
+        )
     require_real(gradient, _NAME)
     require_positive(_NAME, "tolerance", tolerance)
     require_integer(_NAME, "max_iterations", max_iterations, 1)

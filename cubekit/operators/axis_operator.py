@@ -19,8 +19,10 @@ from cubekit.operators.support import on_support, take_rows
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["VALUE_ATTRS", "AxisOperator", "derived_attrs", "units_of"]
+__all__ = ["METRIC", "VALUE_ATTRS", "AxisOperator", "derived_attrs", "units_of"]
 
+# marks vectors per metre on the ellipsoid, which plain axes must not take for their own
+METRIC = "metric"
 # attributes that describe the values of the input, and would lie about the output
 VALUE_ATTRS = (
     "valid_range",
@@ -481,6 +483,6 @@ def units_of(cube: xr.DataArray) -> str | None:
 
 def derived_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
     """Attributes for another quantity made from a cube, in other units."""
-    dropped = {*VALUE_ATTRS, "standard_name", "units"}
+    dropped = {*VALUE_ATTRS, "standard_name", "units", METRIC}
     attrs = {k: v for k, v in cube.attrs.items() if k not in dropped}
     return attrs if units is None else {**attrs, "units": units}

@@ -12,7 +12,7 @@ from cubekit.arguments import require_periods
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError
 from cubekit.operators import derivative_operator
-from cubekit.operators.axis_operator import units_of
+from cubekit.operators.axis_operator import METRIC, units_of
 from cubekit.spatial.curvilinear import curvilinear_gradient
 from cubekit.spatial.directions import Directions, plain_units, require_coords
 
@@ -214,7 +214,10 @@ def gradient(
         return directions.labelled(np.stack(parts), 1)
     components = [directions.first(k) for k in range(count)]
     data = kernels.contract_stack(cube.data, components, (count,))
-    return directions.labelled(data, 1)
+    result = directions.labelled(data, 1)
+    if geographic:
+        result.attrs[METRIC] = "WGS84"
+    return result
 
 
 def gradient_magnitude(
@@ -341,6 +344,11 @@ def divergence(
     >>> float(ck.divergence(ck.gradient(y**2 + x**2))[1, 1].round(12))
     4.0
     """
+    if METRIC in getattr(field, "attrs", {}) and not geographic:
+        raise ValueError(
+            f"divergence: the field is per metre on {field.attrs[METRIC]}. Plain axes "
+            "are in degrees. Use geographic=True."
+        )
     if not isinstance(field, xr.DataArray) or "direction" not in field.indexes:
         raise ValueError(
             "divergence: the field has no dim 'direction' with labels. Each component "
