@@ -152,7 +152,6 @@ def test_every_variable_of_every_netcdf_file_equals_netcdf4_python(real):
 
 @pytest.mark.parametrize("chunks", ["auto", {"wavelength": 50, "y": 7}])
 def test_enmap_tile_has_its_bands_places_and_scale(real, chunks):
-    pytest.importorskip("rasterio")
     path = real / "enmap_potsdam" / "enmap_potsdam_tile_64_0.tif"
     cube = ck.open_cube(path, chunks=chunks)
     assert dict(cube.sizes) == {"wavelength": 224, "y": 32, "x": 32}
@@ -172,7 +171,6 @@ def test_enmap_tile_has_its_bands_places_and_scale(real, chunks):
 
 
 def test_enmap_tile_goes_in_through_and_out(real, tmp_path):
-    pytest.importorskip("rasterio")
     path = real / "enmap_potsdam" / "enmap_potsdam_tile_64_0.tif"
     through_the_filter(ck.open_cube(path).sortby("wavelength"), tmp_path)
 

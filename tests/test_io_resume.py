@@ -308,7 +308,8 @@ def test_values_in_memory_are_known_by_what_they_are(make_cube, tmp_path, stop_a
 
 
 def test_two_runs_do_not_work_on_the_same_file(stopped, source, resume_folder):
-    fcntl = pytest.importorskip("fcntl")
+    import fcntl  # noqa: PLC0415  not on every system
+
     path, _ = stopped()
     with (resume_folder / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

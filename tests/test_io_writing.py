@@ -445,7 +445,8 @@ def test_map_projection_stays_attached(make_cube, tmp_path):
 def test_folder_of_a_dead_run_is_removed_and_that_of_a_live_one_kept(
     make_cube, tmp_path
 ):
-    fcntl = pytest.importorskip("fcntl")
+    import fcntl  # noqa: PLC0415  not on every system
+
     for name in ("dead", "live"):
         (tmp_path / f".out.nc.{name}.partial").mkdir()
         (tmp_path / f".out.nc.{name}.partial" / "lock").touch()

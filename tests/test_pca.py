@@ -140,7 +140,8 @@ def test_processes_give_the_same_model(cube):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the cluster, as it starts and stops
 def test_a_cluster_of_processes_gives_the_same_model(cube):
-    distributed = pytest.importorskip("distributed")
+    import distributed  # noqa: PLC0415  heavy, and only wanted here
+
     lazy = cube.chunk(y=20, x=25, wavelength=5)
     expected = ck.PCA().fit(lazy)
     with (

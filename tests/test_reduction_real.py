@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+import rasterio
 import scipy.io
 import scipy.linalg
-import tifffile
 import xarray as xr
 from sklearn import decomposition
 
@@ -41,8 +41,8 @@ def emit(folder):
 def enmap(folder):
     def tile(column, row):
         path = folder / "enmap_potsdam" / f"enmap_potsdam_tile_{column}_{row}.tif"
-        values = tifffile.imread(path)
-        return values if values.shape[-1] == 224 else values.transpose(1, 2, 0)
+        with rasterio.open(path) as file:
+            return file.read().transpose(1, 2, 0)
 
     values = np.concatenate(
         [np.concatenate([tile(c, r) for c in (64, 96, 128)], axis=1) for r in (0, 32)]

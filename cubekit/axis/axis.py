@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from cubekit.arguments import require_positive
+from cubekit.axis.coordinates import (
+    companion,
+    coordinate,
+    flags,
+    numbers,
+    seconds,
+    spectral_coordinate,
+)
+from cubekit.axis.gaps import wide_steps
 from cubekit.errors import AxisMismatchError, CoordinateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Hashable
 
-__all__ = ["Axis", "derivative_units", "wide_steps"]
-
-_STANDARD_NAMES = {
-    "radiation_wavelength",
-    "sensor_band_central_radiation_wavelength",
-    "radiation_frequency",
-    "sensor_band_central_radiation_wavenumber",
-    "radiation_wavenumber",
-}
-_NAMES = (
-    "wavelength",
-    "wavelengths",
-    "wavenumber",
-    "frequency",
-    "energy",
-    "energy_loss",
-    "raman_shift",
-    "shift",
-    "band",
-    "bands",
-)
-_UNITS = {
-    *("nm", "nanometer", "nanometers", "nanometre", "nanometres"),
-    *("um", "µm", "μm", "micrometer", "micrometers", "micron", "microns"),
-    *("angstrom", "Angstrom", "cm-1", "cm^-1", "1/cm", "eV", "keV", "meV"),
-    *("Hz", "MHz", "GHz", "THz"),
-}
-# a gap is a step wider than so many times the median of the steps about it
-_GAP_FACTOR, _GAP_STEPS = 4, 11
-_UNITLESS = {"1", "", "unitless", "dimensionless", "none", "-"}
+__all__ = ["Axis"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -148,17 +125,17 @@ class Axis:
                 'are: xarray.DataArray(values, dims=("y", "x", "wavelength"), '
                 'coords={"wavelength": wavelengths}).'
             )
-        name = _spectral_coordinate(cube) if coord is None else coord
-        variable = _coordinate(cube, name)
+        name = spectral_coordinate(cube) if coord is None else coord
+        variable = coordinate(cube, name)
         dim = variable.dims[0]
         units = variable.attrs.get("units")
         return cls(
             dim=str(dim),
             name=str(name),
-            values=_numbers(str(name), variable.values),
-            units=_seconds(variable.dtype) or (None if units is None else str(units)),
-            good=_flags(_companion(cube, "good_band", dim)),
-            fwhm=_companion(cube, "fwhm", dim),
+            values=numbers(str(name), variable.values),
+            units=seconds(variable.dtype) or (None if units is None else str(units)),
+            good=flags(companion(cube, "good_band", dim)),
+            fwhm=companion(cube, "fwhm", dim),
         )
 
     def __len__(self) -> int:
@@ -287,67 +264,6 @@ class Axis:
         return coords
 
 
-def wide_steps(
-    values: npt.NDArray[np.float64],
-    max_gap: float | str | None,
-    function: str,
-) -> npt.NDArray[np.bool_]:
-    """Whether each step between neighbouring values is a gap.
-
-    ``max_gap="auto"`` compares with the median of the steps about it: where the
-    sampling of a detector changes, half of those are of the new width.
-    """
-    step = np.abs(np.diff(values))
-    if max_gap is None:
-        return np.zeros(len(step), np.bool_)
-    if max_gap != "auto":
-        if isinstance(max_gap, str):
-            raise ValueError(
-                f"{function}: max_gap={max_gap!r} is unknown. A gap is a step wider "
-                'than a length on the axis. Give that, or max_gap="auto".'
-            )
-        return step > require_positive(function, "max_gap", max_gap)
-    about = min(_GAP_STEPS, len(step))
-    if not about:
-        return np.zeros(0, np.bool_)
-    medians = np.median(np.lib.stride_tricks.sliding_window_view(step, about), axis=1)
-    nearest = np.arange(len(step)) - about // 2
-    wide: npt.NDArray[np.bool_] = (
-        step > _GAP_FACTOR * medians[np.clip(nearest, 0, len(medians) - 1)]
-    )
-    return wide
-
-
-def derivative_units(
-    units: str | None, axis_units: str | None, order: int
-) -> str | None:
-    """Units of a derivative of `order`, in CF style; None if they cannot be known.
-
-    >>> from cubekit.axis import derivative_units
-    >>> derivative_units("W m-2 nm-1", "nm", 1)
-    'W m-2 nm-2'
-    >>> derivative_units("1", "nm", 2)
-    'nm-2'
-    >>> derivative_units("m**2 s**-2", "m", 1)
-    'm s-2'
-    """
-    if order == 0 or units is None or axis_units is None:
-        return units if order == 0 else None
-    factors: dict[str, int] = {}
-    parts = [] if units.strip() in _UNITLESS else units.split()
-    for part in parts:
-        match = re.fullmatch(r"([A-Za-z_µμ°%$]+?)(?:\*\*|\^)?(-?\d+)?", part)
-        if match is None:  # not CF style: append, never guess
-            return f"{units} ({axis_units})-{order}"
-        factors[match[1]] = factors.get(match[1], 0) + int(match[2] or 1)
-    base = re.fullmatch(r"([A-Za-z_µμ°%$]+?)(?:\*\*|\^)?(-?\d+)?", axis_units)
-    if base is None:
-        return " ".join([*parts, f"({axis_units})-{order}"])
-    factors[base[1]] = factors.get(base[1], 0) - order * int(base[2] or 1)
-    named = [k if v == 1 else f"{k}{v}" for k, v in factors.items() if v]
-    return " ".join(named) or "1"
-
-
 def _checked_values(
     dim: str, name: str, given: npt.NDArray[Any], units: str | None
 ) -> npt.NDArray[np.float64]:
@@ -357,7 +273,7 @@ def _checked_values(
             f"{label} has {given.ndim} dimensions. An axis needs one value for each "
             f"sample of {dim!r}."
         )
-    values = np.array(_numbers(name, given), np.float64)
+    values = np.array(numbers(name, given), np.float64)
     values.flags.writeable = False
     unit = f" {units}" if units else ""
     if not np.isfinite(values).all():
@@ -383,116 +299,4 @@ def _checked_values(
         f"{label} is not strictly monotonic: {values[at]:.10g}{unit} at {at} is "
         f"followed by {values[at + 1]:.10g}{unit}. Sort with "
         f'cube.sortby("{name}"){then}.'
-    )
-
-
-def _numbers(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Values as real numbers; times as seconds since the first sample."""
-    if values.dtype.kind == "M":
-        if np.isnat(values).any():
-            at = int(np.flatnonzero(np.isnat(values))[0])
-            raise CoordinateError(
-                f"coordinate {name!r} is NaT at {at}. Every sample needs a place on "
-                f"the axis. Drop it: cube.isel(... = cube[{name!r}].notnull().values)."
-            )
-        values = values - values[:1]
-    if values.dtype.kind == "m":
-        return values / np.timedelta64(1, "s")
-    if values.dtype.kind not in "iuf":
-        raise CoordinateError(
-            f"coordinate {name!r} has dtype {values.dtype}. An axis needs real numbers "
-            f"or times. Assign numbers: cube.assign_coords({name}=...)."
-        )
-    return values
-
-
-def _seconds(dtype: np.dtype[Any]) -> str | None:
-    return "s" if dtype.kind in "mM" else None
-
-
-def _flags(given: npt.NDArray[Any] | None) -> npt.NDArray[np.bool_] | None:
-    """Whether each band is good: as it stands, or from 1 and 0."""
-    if given is None or given.dtype.kind == "b":
-        return given
-    good: npt.NDArray[np.bool_] = given == 1
-    unknown = given[~(good | (given == 0))]
-    if len(unknown):
-        raise CoordinateError(
-            f"coordinate 'good_band' holds {unknown[0]!s}. A band is good, True or 1, "
-            "or bad, False or 0. Assign that: "
-            'cube.assign_coords(good_band=("wavelength", good)).'
-        )
-    return good
-
-
-def _companion(cube: xr.DataArray, name: str, dim: Hashable) -> npt.NDArray[Any] | None:
-    if name in cube.coords and cube.coords[name].dims == (dim,):
-        return np.asarray(cube.coords[name].values)
-    return None
-
-
-def _coordinate(cube: xr.DataArray, name: Hashable) -> xr.DataArray:
-    if name in cube.coords:
-        variable: xr.DataArray = cube.coords[name]
-        if variable.ndim == 1:
-            return variable
-        if variable.ndim == 0:
-            raise CoordinateError(
-                f"coordinate {name!r} is a single value. An axis needs a dim; keep it "
-                f"with cube.isel({name}=[0]), or add it with "
-                f'cube.expand_dims("{name}").'
-            )
-        raise CoordinateError(
-            f"coordinate {name!r} has dims {variable.dims}, one axis for each place. "
-            "Resample to a common one-dimensional coordinate first."
-        )
-    if name in cube.dims:
-        raise CoordinateError(
-            f"dim {name!r} has no coordinate, so the distance between its samples is "
-            f"unknown. Add one: "
-            f"cube.assign_coords({name}=np.arange({cube.sizes[name]})) for unit "
-            "spacing."
-        )
-    known = sorted(map(str, {*cube.coords, *cube.dims}))
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else "Give one of these as coord=."
-    raise CoordinateError(
-        f"no coordinate {name!r} in the cube; it has {', '.join(map(repr, known))}. "
-        f"{hint}"
-    )
-
-
-def _spectral_coordinate(cube: xr.DataArray) -> Hashable:
-    """Name of the one coordinate that is spectral by standard_name, name or units."""
-    candidates: Mapping[Hashable, xr.DataArray] = {
-        name: c for name, c in cube.coords.items() if c.ndim == 1 and name != "fwhm"
-    }
-    tests: dict[str, Callable[[Hashable], bool]] = {
-        "standard_name": lambda name: (
-            candidates[name].attrs.get("standard_name") in _STANDARD_NAMES
-        ),
-        "name": lambda name: str(name).lower() in _NAMES,
-        "units": lambda name: (
-            str(candidates[name].attrs.get("units")).strip("$ ") in _UNITS
-        ),
-    }
-    for what, test in tests.items():
-        found = [name for name in candidates if test(name)]
-        if what == "name" and found:  # wavelength before band
-            rank = [_NAMES.index(str(name).lower()) for name in found]
-            found = [n for n, r in zip(found, rank, strict=True) if r == min(rank)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise CoordinateError(
-                f"several coordinates are spectral by their {what}: "
-                f"{', '.join(map(repr, found))}. Say which: coord={found[0]!r}."
-            )
-    dims = [d for d in cube.dims if str(d).lower() in _NAMES]
-    if dims:
-        return dims[0]
-    raise CoordinateError(
-        "no spectral coordinate in the cube: none of "
-        f"{', '.join(map(repr, cube.coords)) or 'its (no) coordinates'} has a spectral "
-        'standard_name, name or units. Say which: coord="...".'
     )
