@@ -16,12 +16,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import cubekit as ck
+from cubekit.io import staging
 from cubekit.io.container import Container
 from cubekit.io.files import FILES, Files
 
@@ -483,3 +485,20 @@ def test_x10_staged_file_never_follows_a_link(tmp_path):
     with pytest.raises(FileExistsError):
         FILES.create(tmp_path / "link")
     assert (tmp_path / "target").read_text() == "keep"
+
+
+def test_w17_folder_cleared_away_before_it_is_held_is_made_again(tmp_path, monkeypatch):
+    """Another run may take a folder for a leftover in the moment before its lock."""
+    plain, cleared = staging.hold, []
+
+    def slow_hold(lock, wait=True):
+        if not cleared:
+            cleared.append(Path(lock.name).parent)
+            shutil.rmtree(cleared[0])
+        return plain(lock, wait)
+
+    monkeypatch.setattr(staging, "hold", slow_hold)
+    with staging.staging(tmp_path / "out.nc") as folder:
+        assert folder.is_dir()
+        assert folder != cleared[0]
+    assert list(tmp_path.iterdir()) == []

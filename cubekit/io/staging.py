@@ -44,14 +44,24 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def staging(target: Path) -> Iterator[Path]:
     """Private folder beside `target`, gone afterwards; those of dead runs too."""
     _remove_leftovers(target)
-    folder = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
-    folder.mkdir(mode=0o700)
+    folder, lock = _held_folder(target)
     try:
-        with (folder / "lock").open("w") as lock:
-            hold(lock)
+        with lock:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _held_folder(target: Path) -> tuple[Path, IO[str]]:
+    """Make a folder whose lock is held; again, if it was cleared away before that."""
+    while True:
+        folder = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
+        folder.mkdir(mode=0o700)
+        lock = (folder / "lock").open("w")
+        hold(lock)
+        if (folder / "lock").exists():
+            return folder, lock
+        lock.close()
 
 
 def resume_folder(target: Path) -> Path:
