@@ -21,7 +21,7 @@ from cubekit.axis import Axis, derivative_units
 from cubekit.errors import CoordinateError
 from cubekit.integration.solver import AxisPair, GradientSolver, Solution
 from cubekit.operators import derivative_operator
-from cubekit.operators.axis_operator import METRIC, derived_attrs, units_of
+from cubekit.operators.attributes import METRIC, derived_attrs, units_of
 from cubekit.operators.difference import checked_period
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.system import CPU_COUNT
 from scipy import sparse
 
-from cubekit.kernels.contraction import contract_array, result_dtype
+from cubekit.kernels.contraction import contract_array
+from cubekit.kernels.layout import result_dtype
 from cubekit.kernels.refit import LocalFit, refit_array
 
 if TYPE_CHECKING:

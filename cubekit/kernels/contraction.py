@@ -22,16 +22,11 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 from scipy import sparse
 
+from cubekit.kernels.layout import memory_order, result_dtype
 from cubekit.kernels.products import PRODUCT
+from cubekit.kernels.tiles import Run, cut, used_columns
 
-__all__ = [
-    "Contracted",
-    "contract_array",
-    "contract_spectra",
-    "empty_stack",
-    "memory_order",
-    "result_dtype",
-]
+__all__ = ["Contracted", "contract_array", "contract_spectra"]
 
 Array = npt.NDArray[Any]
 Block = tuple[slice, slice]
@@ -41,11 +36,6 @@ _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
 _SAMPLES_WORTH_A_THREAD = 2**19
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
-
-
-def result_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    """Floating dtype of the result for data of some dtype: float32 at least."""
-    return np.result_type(dtype, np.float32)
 
 
 def contract_array(
@@ -127,32 +117,8 @@ def contract_spectra(
         work = _Work(x, planes, matrix, shift, offset)
         work.run(threads)
         tainted = np.sort(np.concatenate([tainted, *work.tainted]))
-    return Contracted(y.transpose(np.argsort(order)), x, planes, tainted)
-
-
-def empty_stack(x: Array, count: int) -> Array:
-    """Room for `count` results of the shape of `x`, each in its order of memory."""
-    order = memory_order(x)
-    shape = (count, *(x.shape[k] for k in order))
-    stacked = np.empty(shape, result_dtype(x.dtype))
-    return stacked.transpose([0, *(1 + np.argsort(order))])
-
-
-def memory_order(x: Array) -> list[int]:
-    """Axes of an array as they lie in memory, that of contiguous samples last."""
-    return sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
-
-
-class _Run(NamedTuple):
-    """Tiles of equal shape, whose first inputs are `step` apart."""
-
-    row: int
-    rows: int
-    tiles: int
-    column: int
-    columns: int
-    step: int
-    scattered: npt.NDArray[np.intp] | None = None  # inputs, where they are far apart
+    result = y.transpose(np.argsort(order)) if out is None else out
+    return Contracted(result, x, planes, tainted)
 
 
 class _Work:
@@ -171,7 +137,7 @@ class _Work:
         shift: Array | None,
         offset: Array | None,
     ) -> None:
-        self.used, matrix = _used_columns(matrix)
+        self.used, matrix = used_columns(matrix)
         if shift is not None:
             shift = shift if self.used is None else shift[self.used]
             rounded = shift.astype(y.dtype)
@@ -186,7 +152,7 @@ class _Work:
         self.y = y[..., 0] if self.spectra else y
         self.matrix = matrix
         self.tainted: list[npt.NDArray[np.intp]] = []  # spectra, (before, after)
-        self.runs = _runs(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
+        self.runs = cut(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
         # outputs with a NaN weight are undefined; as zeros they harm no tile
         undefined = np.isnan(matrix.data)
         row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
@@ -356,7 +322,7 @@ class _Work:
     def _inputs(self, part: Array) -> list[Array]:
         return [self._view(part, run, run.column, run.columns) for run in self.runs]
 
-    def _view(self, array: Array, run: _Run, first: int, size: int) -> Array:
+    def _view(self, array: Array, run: Run, first: int, size: int) -> Array:
         """Run over an array, (tile, before, size) or (tile, before, size, after)."""
         if run.scattered is not None and size == run.columns and array is not self.y:
             return array[None, :, run.scattered]
@@ -370,7 +336,7 @@ class _Work:
     def _in(self, view: Array, block: Block) -> Array:
         return view[:, block[0]] if self.spectra else view[:, block[0], :, block[1]]
 
-    def _dense(self, run: _Run, data: Array) -> Array:
+    def _dense(self, run: Run, data: Array) -> Array:
         """Dense tiles of a run, (tile, column, row) or (tile, 1, row, column)."""
         first, stop = run.row, run.row + run.rows * run.tiles
         entries = slice(self.matrix.indptr[first], self.matrix.indptr[stop])
@@ -388,51 +354,3 @@ class _Work:
         if self.spectra:
             return dense
         return np.ascontiguousarray(dense.swapaxes(1, 2))[:, None]
-
-
-def _used_columns(
-    matrix: sparse.csr_array,
-) -> tuple[npt.NDArray[np.intp] | None, sparse.csr_array]:
-    """Inputs that outputs depend on, None if that is all, and the matrix of those.
-
-    A band that no output depends on is not read: its NaN need not be kept out.
-    """
-    used = np.unique(matrix.indices).astype(np.intp)
-    if len(used) in {0, matrix.shape[1]}:
-        return None, matrix
-    indices = np.searchsorted(used, matrix.indices)
-    shape = (matrix.shape[0], len(used))
-    return used, sparse.csr_array((matrix.data, indices, matrix.indptr), shape)
-
-
-def _runs(matrix: sparse.csr_array, rows: int) -> list[_Run]:
-    """Cut a matrix into tiles of some rows, and join those that are alike."""
-    runs: list[_Run] = []
-    for first in range(0, matrix.shape[0], rows):
-        stop = min(first + rows, matrix.shape[0])
-        touched = np.unique(matrix.indices[matrix.indptr[first] : matrix.indptr[stop]])
-        if not len(touched):
-            tile = _Run(first, stop - first, 1, 0, 0, 0)
-        elif touched[-1] - touched[0] + 1 > 2 * len(touched) + 16:
-            tile = _Run(
-                first, stop - first, 1, 0, len(touched), 0, touched.astype(np.intp)
-            )
-        else:
-            start, columns = int(touched[0]), int(touched[-1] - touched[0] + 1)
-            tile = _Run(first, stop - first, 1, start, columns, 0)
-        joined = _joined(runs[-1], tile) if runs else None
-        if joined is None:
-            runs.append(tile)
-        else:
-            runs[-1] = joined
-    return runs
-
-
-def _joined(run: _Run, tile: _Run) -> _Run | None:
-    alike = (run.rows, run.columns) == (tile.rows, tile.columns)
-    if not alike or run.scattered is not None or tile.scattered is not None:
-        return None
-    step = tile.column - (run.column + (run.tiles - 1) * run.step)
-    if run.tiles > 1 and step != run.step:
-        return None
-    return run._replace(tiles=run.tiles + 1, step=step)

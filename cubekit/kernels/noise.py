@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled
-from cubekit.kernels.contraction import result_dtype
+from cubekit.kernels.layout import result_dtype
 from cubekit.kernels.scatter import Moments, array_moments, merge
 from cubekit.kernels.tree import fold_chunks
 

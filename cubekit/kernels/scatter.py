@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled, thread_count
-from cubekit.kernels.contraction import memory_order, result_dtype
+from cubekit.kernels.layout import memory_order, result_dtype
 from cubekit.kernels.products import gram
 from cubekit.kernels.tree import fold_chunks
 

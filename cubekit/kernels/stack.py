@@ -17,7 +17,7 @@ from dask.highlevelgraph import HighLevelGraph
 from scipy import sparse
 
 from cubekit.kernels.chunked import contract
-from cubekit.kernels.contraction import empty_stack
+from cubekit.kernels.layout import empty_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,23 +14,13 @@ from cubekit import kernels
 from cubekit.arguments import require_real
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError
+from cubekit.operators.attributes import VALUE_ATTRS, derived_attrs, units_of
 from cubekit.operators.support import on_support, take_rows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["METRIC", "VALUE_ATTRS", "AxisOperator", "derived_attrs", "units_of"]
-
-# marks vectors per metre on the ellipsoid, which plain axes must not take for their own
-METRIC = "metric"
-# attributes that describe the values of the input, and would lie about the output
-VALUE_ATTRS = (
-    "valid_range",
-    "valid_min",
-    "valid_max",
-    "actual_range",
-    "missing_value",
-)
+__all__ = ["AxisOperator"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -473,16 +463,3 @@ class AxisOperator:
             return {k: v for k, v in cube.attrs.items() if k not in VALUE_ATTRS}
         units = derivative_units(units_of(cube), self.input.units, self.order)
         return derived_attrs(cube, units)
-
-
-def units_of(cube: xr.DataArray) -> str | None:
-    """Units of the values of a cube, as text; None if it has none."""
-    units = cube.attrs.get("units")
-    return None if units is None else str(units)
-
-
-def derived_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
-    """Attributes for another quantity made from a cube, in other units."""
-    dropped = {*VALUE_ATTRS, "standard_name", "units", METRIC}
-    attrs = {k: v for k, v in cube.attrs.items() if k not in dropped}
-    return attrs if units is None else {**attrs, "units": units}

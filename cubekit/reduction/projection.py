@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.axis import Axis
-from cubekit.operators.axis_operator import units_of
+from cubekit.operators.attributes import units_of
 
 if TYPE_CHECKING:
     import xarray as xr

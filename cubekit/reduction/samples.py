@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from cubekit.axis import Axis
-from cubekit.operators.axis_operator import units_of
+from cubekit.operators.attributes import units_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

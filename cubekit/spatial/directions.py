@@ -14,7 +14,7 @@ from cubekit.arguments import require_periods, require_real
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError, CoordinateError
 from cubekit.operators import AxisOperator, derivative_operator
-from cubekit.operators.axis_operator import derived_attrs, units_of
+from cubekit.operators.attributes import derived_attrs, units_of
 from cubekit.spatial.metric import Metric, latitude_and_longitude, metric_at
 
 if TYPE_CHECKING:

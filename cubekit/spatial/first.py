@@ -12,7 +12,7 @@ from cubekit.arguments import require_periods
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError
 from cubekit.operators import derivative_operator
-from cubekit.operators.axis_operator import METRIC, units_of
+from cubekit.operators.attributes import METRIC, units_of
 from cubekit.spatial.curvilinear import curvilinear_gradient
 from cubekit.spatial.directions import Directions, plain_units, require_coords
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.axis import Axis
-from cubekit.operators.axis_operator import derived_attrs
+from cubekit.operators.attributes import derived_attrs
 from cubekit.spectral.whole_spectra import map_spectra
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import xarray as xr
 from cubekit.arguments import require_real
 from cubekit.axis import Axis, derivative_units
 from cubekit.errors import CoordinateError
-from cubekit.operators.axis_operator import VALUE_ATTRS, derived_attrs, units_of
+from cubekit.operators.attributes import VALUE_ATTRS, derived_attrs, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
