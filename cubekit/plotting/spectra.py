@@ -10,7 +10,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from cubekit.axis import Axis
-from cubekit.plotting.labels import COLOURS, edges, label_of, new_axes, thinned
+from cubekit.plotting.labels import COLOURS, edges, label_of, new_axes
+from cubekit.plotting.sampling import thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,10 +165,19 @@ def at_places(cube: xr.DataArray, at: Any, dim: str) -> xr.DataArray:
         rows.append([known[d] for d in dims])
     columns = np.reshape(np.array(rows, np.float64), (len(places), len(dims))).T
     index = {
-        dim: xr.DataArray(_positions(cube, dim, values), dims="place")
+        dim: _positions(cube, dim, values)
         for dim, values in zip(dims, columns, strict=True)
     }
-    return cube.isel(index).transpose("place", dim)
+    # one by one: places in a list would be cut out of whole chunks
+    each = [
+        cube.isel({d: i[place] for d, i in index.items()}).compute()
+        for place in range(len(places))
+    ]
+    if not each:
+        none = {d: xr.DataArray(i, dims="place") for d, i in index.items()}
+        return cube.isel(none).transpose("place", dim)
+    found: xr.DataArray = xr.concat(each, "place", coords="all", compat="override")
+    return found.transpose("place", dim)
 
 
 def _positions(
