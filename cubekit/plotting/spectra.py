@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-__all__ = ["at_places", "spectra"]
+__all__ = ["at_places", "broken_line", "spectra"]
 
 Place = Mapping[str, float] | Sequence[float]
 _OWN_COLOUR = "spectrum"  # lines that took a colour of ours
@@ -216,6 +216,15 @@ def _over_spectra(
     filled = np.where(np.isnan(every).all(axis=0), 0, every)
     result: npt.NDArray[np.float64] = function(filled, axis=0, **how)
     return np.where(np.isnan(every).all(axis=0), np.nan, result)
+
+
+def broken_line(
+    axis: Axis, values: npt.NDArray[np.float64], max_gap: float | None = None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Abscissae and values of a line that is broken in gaps and bad bands."""
+    x, after = _with_breaks(axis, max_gap)
+    shown = np.ones(len(axis), np.bool_) if axis.good is None else axis.good
+    return x, _broken(values, shown, after)
 
 
 def _with_breaks(
