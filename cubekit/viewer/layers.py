@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from cubekit.axis import Axis
     from cubekit.operators import AxisOperator
 
-__all__ = ["Layer", "band", "colour", "derivative", "fit_pca", "principal"]
+__all__ = [
+    "Layer",
+    "Window",
+    "band",
+    "colour",
+    "derivative",
+    "fit_pca",
+    "principal",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +56,8 @@ class Layer:
     @property
     def bands(self) -> list[int]:
         """Positions of all bands that are needed, ascending."""
-        return np.unique(np.concatenate([at for at, _ in self.sums])).tolist()
+        every = np.concatenate([at for at, _ in self.sums])
+        return [int(b) for b in np.unique(every)]
 
     def __call__(self, values: npt.NDArray[Any], bands: list[int]) -> Array:
         """Channels of values (..., band) that hold these bands; (..., channel)."""
@@ -60,6 +69,15 @@ class Layer:
             ],
             axis=-1,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """How spectra are smoothed, and which derivative is taken."""
+
+    window_length: int = 11
+    polyorder: int = 3
+    deriv: int = 1
 
 
 def colour(axis: Axis) -> Layer:
@@ -93,11 +111,12 @@ def band(cube: xr.DataArray, axis: Axis, position: int) -> Layer:
     )
 
 
-def derivative(
-    cube: xr.DataArray, axis: Axis, position: int, *, deriv: int, **window: int
-) -> Layer:
+def derivative(cube: xr.DataArray, axis: Axis, position: int, window: Window) -> Layer:
     """Derivative of the smoothed spectra at one band."""
-    operator = savgol_operator(axis, deriv=deriv, **window).isel(np.array([position]))
+    deriv = window.deriv
+    operator = savgol_operator(
+        axis, window.window_length, window.polyorder, deriv=deriv, max_gap="auto"
+    ).isel(np.array([position]))
     # the label that the operator itself gives its result
     few = xr.DataArray(
         np.zeros(len(axis), np.float32), axis.to_coords(), axis.dim, cube.name
