@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import itertools
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,6 @@ from scipy import sparse
 from cubekit.kernels.layout import memory_order, result_dtype
 from cubekit.kernels.products import PRODUCT
 from cubekit.kernels.tiles import Run, cut, used_columns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["Contracted", "contract_array", "contract_spectra"]
 
@@ -189,12 +187,13 @@ class _Work:
         if threads == 1:
             self._run(blocks)
             return
-        # each thread takes the next block: measured best where they write side by side
-        queue = iter(blocks)
+        # in one piece each: threads that write side by side wait for the same pages
+        edges = [k * len(blocks) // threads for k in range(threads + 1)]
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            list(pool.map(self._run, [queue] * threads))
+            parts = [blocks[a:b] for a, b in itertools.pairwise(edges)]
+            list(pool.map(self._run, parts))
 
-    def _run(self, blocks: Iterable[Block]) -> None:
+    def _run(self, blocks: list[Block]) -> None:
         x_views = [
             self._view(self.x, run, run.column, run.columns) for run in self.runs
         ]
