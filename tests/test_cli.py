@@ -329,7 +329,7 @@ def test_a_number_that_is_none_is_a_usage_error(run, scene):
 
 
 def test_command_runs_as_a_program_of_its_own(scene, tmp_path):
-    words = [sys.executable, "-m", "cubekit.cli", "info", str(scene), "--json"]
+    words = [sys.executable, "-m", "cubekit", "info", str(scene), "--json"]
     done = subprocess.run(
         words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )

@@ -39,8 +39,12 @@ _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
 _SAMPLES_WORTH_A_THREAD = 2**19
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
-# values of a block of few inputs and outputs: of many products, in one call
-_BLOCK = 2**20
+# values of a block: spectra are read twice, to look for NaN and to multiply, the second
+# time from cache; where a block is copied less a shift, many are worth one call
+_BLOCK, _BLOCK_SHIFTED = 2**18, 2**20
+# spectra at a multiple of this many bytes share a few lines of the cache, and push one
+# another out of it: a block of them is copied, with a line in between
+_ALIASED, _LINE = 4096, 64
 
 
 def contract_array(
@@ -173,11 +177,21 @@ class _Work:
             and all(run.scattered is None for run in self.runs)
             and self.used is None
             and self.shift is None
+            and not (self.spectra and self.x.strides[0] % _ALIASED == 0)
         )
-        # spectra of a product, and of a block: of many products, if it is copied anyway
-        self.piece = max(16, min(4096, PRODUCT // max(1, largest)) // 16 * 16)
-        pieces = _BLOCK // max(1, *self.matrix.shape) // self.piece
-        self.size = self.piece * (1 if self.in_place else max(1, pieces))
+        inputs = self.matrix.shape[1]
+        room = _BLOCK if self.shift is None else _BLOCK_SHIFTED
+        most = min(4096, PRODUCT // max(1, largest))
+        if self.spectra:
+            most = min(most, _BLOCK // max(1, inputs))
+        # spectra of a product, and of a block of products
+        self.piece = max(16, most // 16 * 16)
+        self.size = self.piece * max(
+            1, room // max(inputs, len(self.y[0])) // self.piece
+        )
+        step = inputs * y.itemsize
+        aliased = self.spectra and step % _ALIASED == 0
+        self.width = inputs + (_LINE // y.itemsize if aliased else 0)
 
     def run(self, threads: int) -> None:
         blocks = self._blocks()
@@ -185,6 +199,7 @@ class _Work:
         if threads == 1:
             self._run(blocks)
             return
+        # in one piece each: threads that write side by side wait for the same pages
         edges = [k * len(blocks) // threads for k in range(threads + 1)]
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             parts = [blocks[a:b] for a, b in itertools.pairwise(edges)]
@@ -197,8 +212,7 @@ class _Work:
         y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
         tainted = False
         # x of a block, in memory that is used again
-        largest = self.matrix.shape[1] * max(map(self._spectra, blocks))
-        room = None if self.in_place else np.empty(largest, self.y.dtype)
+        room = None if self.in_place else self._room(blocks)
         with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
             for block in blocks:
                 outputs = [self._in(view, block) for view in y_views]
@@ -211,9 +225,7 @@ class _Work:
                 elif self.spectra and self.in_place:
                     # the sum finds NaN and Inf, and brings the block into the cache;
                     # einsum, since a BLAS dot product may start threads
-                    tainted = not np.isfinite(
-                        np.einsum("i->", self.x[block[0]].ravel())
-                    )
+                    tainted = not np.isfinite(np.einsum("ij->", self.x[block[0]]))
                 else:
                     self._multiply(inputs, outputs)
                     tainted = self._is_tainted(outputs)
@@ -303,13 +315,15 @@ class _Work:
         ]
 
     def _part(self, block: Block, room: Array | None = None) -> Array:
-        """Contiguous copy of a block of x, in the dtype of y, less the shift."""
+        """Copy of a block of x, in the dtype of y, less the shift."""
         part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
         if self.used is not None:
             part = part[:, self.used]
-        if room is None:
-            room = np.empty(part.size, self.y.dtype)
-        out = room[: part.size].reshape(part.shape)
+        room = self._room([block]) if room is None else room
+        if self.spectra:
+            out = room.reshape(-1, self.width)[: len(part), : part.shape[1]]
+        else:
+            out = room[: part.size].reshape(part.shape)
         if self.shift is None:
             np.copyto(out, part, casting="unsafe")
         elif self.spectra:
@@ -318,10 +332,10 @@ class _Work:
             np.subtract(part, self.shift, out=out, dtype=out.dtype, casting="unsafe")
         return out
 
-    @staticmethod
-    def _spectra(block: Block) -> int:
-        sizes = (part.stop - part.start for part in block)
-        return math.prod(sizes)
+    def _room(self, blocks: list[Block]) -> Array:
+        """Room for the inputs of the largest of some blocks."""
+        sizes = [math.prod(s.stop - s.start for s in block) for block in blocks]
+        return np.empty(max(sizes) * self.width, self.y.dtype)
 
     def _of_y(self, block: Block) -> Array:
         return self.y[block[0]] if self.spectra else self.y[block[0], :, block[1]]
