@@ -6,6 +6,8 @@ from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
 from cubekit.errors import (
     AxisMismatchError,
+    ChunkError,
+    ClusterError,
     CoordinateError,
     CorruptFileError,
     CubekitError,
@@ -14,6 +16,7 @@ from cubekit.errors import (
     ModelFormatError,
     NotFittedError,
     OutputExistsError,
+    RecipeError,
     ResumeMismatchError,
     SameFileError,
     SizeLimitError,
@@ -28,6 +31,7 @@ from cubekit.operators import (
     resample_operator,
     savgol_operator,
 )
+from cubekit.recipe import Recipe, apply
 from cubekit.reduction import MNF, PCA, noise_covariance
 from cubekit.spatial import (
     LocalModel,
@@ -60,6 +64,8 @@ __all__ = [
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
+    "ChunkError",
+    "ClusterError",
     "CoordinateError",
     "CorruptFileError",
     "CubekitError",
@@ -69,12 +75,15 @@ __all__ = [
     "ModelFormatError",
     "NotFittedError",
     "OutputExistsError",
+    "Recipe",
+    "RecipeError",
     "ResumeMismatchError",
     "SameFileError",
     "SavePlan",
     "SizeLimitError",
     "UnsafeFileError",
     "WriteVerifyError",
+    "apply",
     "band_ratio",
     "convert_axis",
     "datasets",
