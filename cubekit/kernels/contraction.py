@@ -36,6 +36,11 @@ _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
 _SAMPLES_WORTH_A_THREAD = 2**19
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
+# spectra are read twice, to look for NaN and to multiply: the second time from cache
+_SAMPLES_IN_CACHE = 2**18
+# spectra at a multiple of this many bytes share a few lines of the cache, and push one
+# another out of it: a block of them is copied, with a line in between
+_ALIASED, _LINE = 4096, 64
 
 
 def contract_array(
@@ -167,6 +172,7 @@ class _Work:
             and all(run.scattered is None for run in self.runs)
             and self.used is None
             and self.shift is None
+            and not (self.spectra and self.x.strides[0] % _ALIASED == 0)
         )
 
     @functools.cached_property
@@ -181,6 +187,7 @@ class _Work:
         if threads == 1:
             self._run(blocks)
             return
+        # in one piece each: threads that write side by side wait for the same pages
         edges = [k * len(blocks) // threads for k in range(threads + 1)]
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             parts = [blocks[a:b] for a, b in itertools.pairwise(edges)]
@@ -206,7 +213,7 @@ class _Work:
                 elif self.spectra:
                     # the sum finds NaN and Inf, and brings the block into the cache;
                     # einsum, since a BLAS dot product may start threads
-                    tainted = not np.isfinite(np.einsum("i->", part.reshape(-1)))
+                    tainted = not np.isfinite(np.einsum("ij->", part))
                 else:
                     self._multiply(inputs, outputs)
                     tainted = self._is_tainted(outputs)
@@ -298,7 +305,10 @@ class _Work:
         before = self.x.shape[0]
         after = 1 if self.spectra else self.x.shape[2]
         largest = max((run.rows * run.columns for run in self.runs), default=1)
-        size = max(16, min(4096, PRODUCT // max(1, largest)))
+        size = min(4096, PRODUCT // max(1, largest))
+        if self.spectra:
+            size = min(size, _SAMPLES_IN_CACHE // max(1, self.x.shape[1]))
+        size = max(16, size)
         group = max(1, size // after)
         return [
             (slice(b, min(b + group, before)), slice(p, min(p + size, after)))
@@ -307,13 +317,18 @@ class _Work:
         ]
 
     def _part(self, block: Block) -> Array:
-        """Contiguous copy of a block of x, in the dtype of y, less the shift."""
+        """Copy of a block of x, in the dtype of y, less the shift."""
         part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
         if self.used is not None:
             part = part[:, self.used]
-        if self.shift is None:
-            return np.array(part, self.y.dtype, order="C")
         out = np.empty(part.shape, self.y.dtype)
+        if self.spectra and out.strides[0] % _ALIASED == 0:
+            count, columns = part.shape
+            out = np.empty((count, columns + _LINE // out.itemsize), out.dtype)
+            out = out[:, :columns]
+        if self.shift is None:
+            np.copyto(out, part, casting="unsafe")
+            return out
         return np.subtract(part, self.shift, out=out, dtype=out.dtype, casting="unsafe")
 
     def _of_y(self, block: Block) -> Array:
