@@ -10,6 +10,8 @@ from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
 from cubekit.errors import (
     AxisMismatchError,
+    ChunkError,
+    ClusterError,
     CoordinateError,
     CorruptFileError,
     CubekitError,
@@ -18,6 +20,7 @@ from cubekit.errors import (
     ModelFormatError,
     NotFittedError,
     OutputExistsError,
+    RecipeError,
     ResumeMismatchError,
     SameFileError,
     SizeLimitError,
@@ -32,6 +35,7 @@ from cubekit.operators import (
     resample_operator,
     savgol_operator,
 )
+from cubekit.recipe import Recipe, apply
 from cubekit.reduction import MNF, PCA, noise_covariance
 from cubekit.spatial import (
     LocalModel,
@@ -64,6 +68,8 @@ __all__ = [
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
+    "ChunkError",
+    "ClusterError",
     "CoordinateError",
     "CorruptFileError",
     "CubekitError",
@@ -73,12 +79,15 @@ __all__ = [
     "ModelFormatError",
     "NotFittedError",
     "OutputExistsError",
+    "Recipe",
+    "RecipeError",
     "ResumeMismatchError",
     "SameFileError",
     "SavePlan",
     "SizeLimitError",
     "UnsafeFileError",
     "WriteVerifyError",
+    "apply",
     "band_ratio",
     "convert_axis",
     "datasets",

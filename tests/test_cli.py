@@ -37,7 +37,14 @@ def scene(tmp_path) -> Path:
 # help
 
 
-@pytest.mark.parametrize("command", [(), ("demo",), ("info",), ("savgol",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        *[(name,) for name in main.commands],
+        *[("pca", name) for name in main.commands["pca"].commands],
+    ],
+)
 def test_help_fits_the_terminal_and_says_what_each_option_does(run, command):
     result = run(*command, "--help")
     assert result.exit_code == 0

@@ -9,7 +9,11 @@ import click
 
 from cubekit._version import __version__
 from cubekit.cli.demo import demo
+from cubekit.cli.derivative import derivative
 from cubekit.cli.info import info
+from cubekit.cli.pca import pca
+from cubekit.cli.resample import resample
+from cubekit.cli.run import run
 from cubekit.cli.savgol import savgol
 
 __all__ = ["main"]
@@ -28,7 +32,11 @@ def main() -> None:
 
 for command in (
     demo,
+    derivative,
     info,
+    pca,
+    resample,
+    run,
     savgol,
 ):
     main.add_command(command)
