@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from cubekit.operators import savgol_operator
-from cubekit.plotting.colours import true_colour
+from cubekit.plotting.colours import some_colour
 from cubekit.plotting.labels import label_of
 from cubekit.plotting.sampling import thinned
 from cubekit.reduction import PCA
@@ -81,24 +81,15 @@ class Window:
 
 
 def colour(axis: Axis) -> Layer:
-    """True colour; of what has none, the bands at three quarters, half and a quarter.
-
-    Short wavelengths are blue.
-    """
-    title = "true colour"
-    try:
-        index = true_colour(axis)
-    except ValueError:  # not in the visible
-        good = axis.good_samples
-        index = good[[len(good) * k // 4 for k in (3, 2, 1)]].tolist()
-        index.sort(key=lambda i: -axis.values[i])
-        title = "false colour"
+    """True colour, or three bands of what is not in the visible."""
+    index, is_true = some_colour(axis)
+    title = "true colour" if is_true else "false colour"
     places = ", ".join(f"{axis.values[i]:.4g}" for i in index)
     return Layer(
         f"{title}: {places} {axis.units or ''}".rstrip(),
         "",
         [(np.array([i]), np.ones(1)) for i in index],
-        joint=title == "true colour",
+        joint=is_true,
     )
 
 
