@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -44,6 +45,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         "real": REAL.is_dir(),
         "strace": shutil.which("strace") is not None,
         "mount": _may_mount(),
+        "browser": shutil.which("chromium") is not None
+        and all(map(importlib.util.find_spec, ("panel", "playwright"))),
     }
     missing = [name for name, found in here.items() if not found]
     gone = [i for i in items if any(i.get_closest_marker(m) for m in missing)]

@@ -75,24 +75,24 @@ class Page:
         unit = f" {axis.units}" if axis.units else ""
         self.kind = widgets.RadioButtonGroup(options=_KINDS, value="colour")
         self.band = widgets.DiscreteSlider(
-            name=axis.name,
+            label=axis.name,
             options={f"{axis.values[i]:.7g}{unit}": int(i) for i in order},
             value=int(order[len(order) // 2]),
             sizing_mode="stretch_width",
         )
         self.stretch = widgets.RangeSlider(
-            name="stretch (percentiles)", end=100, step=0.5, value=(2, 98), width=230
+            label="stretch (percentiles)", end=100, step=0.5, value=(2, 98), width=230
         )
         longest = max(3, min(101, len(axis) - (len(axis) + 1) % 2))
 
         def slider(name: str, start: int, end: int, value: int, step: int = 1) -> Any:
             limits = {"start": start, "end": end, "value": min(value, end)}
-            return widgets.IntSlider(name=name, step=step, width=180, **limits)
+            return widgets.IntSlider(label=name, step=step, width=180, **limits)
 
         self.window = slider("window (bands)", 3, longest, 11, 2)
         self.polyorder = slider("degree", 1, 6, 3)
         self.deriv = slider("derivative", 1, 4, 1)
-        self.clear = widgets.Button(name="clear", width=80)
+        self.clear = widgets.Button(label="clear", width=80)
         self.csv = widgets.FileDownload(
             callback=self._csv, filename="spectra.csv", label="CSV", width=110
         )
