@@ -61,6 +61,7 @@ from cubekit.spectral import (
     savgol_filter,
     spectral_angle,
 )
+from cubekit.viewer import explore
 
 __all__ = [
     "MNF",
@@ -94,6 +95,7 @@ __all__ = [
     "derivative",
     "derivative_operator",
     "divergence",
+    "explore",
     "flattest",
     "gradient",
     "gradient_magnitude",
