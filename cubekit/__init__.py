@@ -28,7 +28,13 @@ from cubekit.operators import (
     resample_operator,
     savgol_operator,
 )
-from cubekit.reduction import MNF, PCA, noise_covariance
+from cubekit.reduction import (
+    MNF,
+    PCA,
+    Autoencoder,
+    compare_reductions,
+    noise_covariance,
+)
 from cubekit.spatial import (
     LocalModel,
     derivative,
@@ -57,6 +63,7 @@ from cubekit.spectral import (
 __all__ = [
     "MNF",
     "PCA",
+    "Autoencoder",
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
@@ -76,6 +83,7 @@ __all__ = [
     "UnsafeFileError",
     "WriteVerifyError",
     "band_ratio",
+    "compare_reductions",
     "convert_axis",
     "datasets",
     "derivative",
