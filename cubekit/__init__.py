@@ -36,7 +36,13 @@ from cubekit.operators import (
     savgol_operator,
 )
 from cubekit.recipe import Recipe, apply
-from cubekit.reduction import MNF, PCA, noise_covariance
+from cubekit.reduction import (
+    MNF,
+    PCA,
+    Autoencoder,
+    compare_reductions,
+    noise_covariance,
+)
 from cubekit.spatial import (
     LocalModel,
     derivative,
@@ -66,6 +72,7 @@ from cubekit.viewer import explore
 __all__ = [
     "MNF",
     "PCA",
+    "Autoencoder",
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
@@ -90,6 +97,7 @@ __all__ = [
     "WriteVerifyError",
     "apply",
     "band_ratio",
+    "compare_reductions",
     "convert_axis",
     "datasets",
     "derivative",
