@@ -109,6 +109,7 @@ class Blockwise:
         self.width = inputs + (_LINE // y.itemsize if aliased else 0)
 
     def run(self, threads: int) -> None:
+        """Multiply all blocks; then `y` is whole, and `tainted` known."""
         blocks = self._blocks()
         threads = min(threads, len(blocks), 1 + self.x.size // _SAMPLES_WORTH_A_THREAD)
         if threads == 1:
