@@ -229,4 +229,5 @@ def rearranged(
     for matrix, offset in inward.items():
         new[offset] = new[offset] + new[matrix] @ shift
         new[matrix] = (new[matrix] * size)[:, order]
-    return {name: value.astype(np.float32) for name, value in new.items()}
+    # in one order of memory, so that a product is rounded alike wherever they come from
+    return {name: value.astype(np.float32, order="C") for name, value in new.items()}

@@ -74,7 +74,7 @@ def train(
     likelihood becomes at its best variance.
     """
     torch = load_torch()
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
         return _Training(pool, layout, schedule).run(report)
 
 
