@@ -201,7 +201,8 @@ def _on_block(x: Array, axis: int, how: Vectors) -> Array:
     for piece in pieces(source.shape[:-1], most):
         part = source[piece]
         values = how.function(part.reshape(-1, part.shape[-1])[:, how.keep])
-        target[(*piece, how.places)] = values.reshape(*part.shape[:-1], -1)
+        where: tuple[Any, ...] = (*piece, how.places)
+        target[where] = values.reshape(*part.shape[:-1], -1)
     return out
 
 

@@ -80,10 +80,10 @@ def shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
         return every
     given = count * (2 if variational else 1)
     if layers == "dense":
+        last: tuple[int, ...] = (bands, hidden[0])
         up = list(itertools.pairwise((bands, *hidden)))
         down = list(itertools.pairwise((count, *hidden[::-1])))
         inner = hidden[-1]
-        last = (bands, hidden[0])
         for k, (size, into) in enumerate(up):
             every |= {f"encoder_{k}_weight": (into, size), f"encoder_{k}_bias": (into,)}
         for k, (size, into) in enumerate(down):

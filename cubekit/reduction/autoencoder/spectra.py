@@ -11,7 +11,6 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dask
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +71,7 @@ class Blocks:
             array[(*piece[:axis], slice(None), *piece[axis:])] for piece in block.pieces
         ]
         if isinstance(array, da.Array):
-            parts = dask.compute(*parts)
+            parts = da.compute(*parts)
         rows = [
             np.moveaxis(part, axis, -1).reshape(-1, part.shape[axis]) for part in parts
         ]
