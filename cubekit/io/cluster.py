@@ -64,7 +64,10 @@ class WorkerSink:
         nbytes = 0
 
         def store(
-            name: str, index: tuple[int, ...], encoded: bytes, checksum: int
+            name: str,
+            index: tuple[int, ...],
+            encoded: bytes | memoryview,
+            checksum: int,
         ) -> None:
             self.container.write_chunk(name, index, encoded)
             checksums[index] = checksum

@@ -7,27 +7,24 @@ HDF5 then adds chunks that are encoded already. What it writes goes through
 
 from __future__ import annotations
 
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cubekit.errors import CorruptFileError
 from cubekit.io.codec import Codec
-from cubekit.io.direct import ChunkReader, direct_readers
+from cubekit.io.direct import direct_readers
 from cubekit.io.files import StagedFile
 from cubekit.io.layout import CHUNK_BYTES
 from cubekit.io.lock import LOCK
 from cubekit.io.record import MARK, digest_of, record_for
+from cubekit.io.verifying import verify_chunks, verify_small
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from cubekit.io.formats import Checksums
     from cubekit.io.planning import PlannedVariable
     from cubekit.io.preparing import Output
+    from cubekit.io.verifying import Checksums
 
 __all__ = ["Container", "NetcdfFormat", "structure"]
 
@@ -113,7 +110,9 @@ class Container:
         self.datasets: dict[str, Any] = {}
         self.is_open = True
 
-    def write_chunk(self, variable: str, index: tuple[int, ...], data: bytes) -> None:
+    def write_chunk(
+        self, variable: str, index: tuple[int, ...], data: bytes | memoryview
+    ) -> None:
         """Add an encoded chunk."""
         with LOCK:
             if not self.is_open:  # a thread that did not hear of the end yet
@@ -182,76 +181,9 @@ class NetcdfFormat:
         return Codec(itemsize, _SHUFFLE_DEFLATE, level)
 
     @staticmethod
-    def differing(
+    def verify(
         path: Path, plans: list[PlannedVariable], checksums: Checksums, workers: int
-    ) -> tuple[str, str] | None:
-        """Variable, and place in it, that is not what was written."""
-        small = [p for p in plans if not p.in_chunks]
-        return _differing_small(path, small) or _differing_chunks(
-            path, checksums, workers
-        )
-
-
-def _differing_small(
-    path: Path, plans: list[PlannedVariable]
-) -> tuple[str, str] | None:
-    """Compare what the netCDF library wrote, by a fresh handle."""
-    import netCDF4  # noqa: PLC0415  heavy
-
-    with LOCK, netCDF4.Dataset(path) as file:
-        for plan in plans:
-            stored = file[plan.variable.name]
-            stored.set_auto_maskandscale(False)
-            given = np.asarray(plan.variable.data)
-            try:
-                found = np.asarray(stored[...])
-            except (OSError, RuntimeError):
-                return plan.variable.name, ""
-            same = found.shape == given.shape and np.array_equal(
-                found, given, equal_nan=given.dtype.kind == "f"
-            )
-            if not same:
-                return plan.variable.name, ""
-    return None
-
-
-def _differing_chunks(
-    path: Path, checksums: Checksums, workers: int
-) -> tuple[str, str] | None:
-    """Read and decode every chunk from the disk, as a reader would."""
-    readers = dict(zip(checksums, direct_readers(path, list(checksums)), strict=True))
-
-    def differing(part: tuple[str, list[tuple[tuple[int, ...], int]]]) -> str | None:
-        name, chunks = part
-        reader = readers[name]
-        if not isinstance(reader, ChunkReader):
-            return "all of it"
-        with path.open("rb", buffering=0) as file:
-            for index, checksum in chunks:
-                try:
-                    found = reader.read_chunk(file, index)
-                except CorruptFileError:
-                    return f"chunk {index}"
-                if (
-                    zlib.crc32(
-                        np.ascontiguousarray(found).reshape(-1).view(np.uint8).data
-                    )
-                    != checksum
-                ):
-                    return f"chunk {index}"
-        return None
-
-    parts = [
-        (name, list(part))
-        for name, known in checksums.items()
-        for part in _batches(list(known.items()), 64)
-    ]
-    with ThreadPoolExecutor(workers) as pool:
-        for part, wrong in zip(parts, pool.map(differing, parts), strict=True):
-            if wrong:
-                return part[0], f" at {wrong}"
-    return None
-
-
-def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
-    return (items[k : k + size] for k in range(0, len(items), size))
+    ) -> None:
+        """Raise unless a finished file holds what was written."""
+        verify_small(path, [p for p in plans if not p.in_chunks])
+        verify_chunks(path, checksums, workers)

@@ -7,7 +7,6 @@ import math
 import os
 import threading
 import warnings
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import xarray as xr
 
 from cubekit.axis import Axis
 from cubekit.errors import CoordinateError, WriteVerifyError
+from cubekit.io.codec import crc32
 from cubekit.io.computing import compute_chunks
 from cubekit.io.envi import DTYPES, INTERLEAVES, data_files, header_files, read_envi
 from cubekit.io.envi_header import header_text
@@ -227,7 +227,7 @@ class _RawSink:
                 offset = first + sum(map(math.prod, zip(place, strides, strict=False)))
                 write_all(self.handle, run.data, offset * block.itemsize)
         start = tuple(k.start for k in region)
-        self.checksums[start] = zlib.crc32(runs.reshape(-1).data)
+        self.checksums[start] = crc32(runs.reshape(-1).data)
         self.report(block.nbytes)
 
     def close(self) -> None:
@@ -256,9 +256,7 @@ def _verify(
     def differs(region: tuple[slice, ...]) -> bool:
         block = np.ascontiguousarray(reader.read(str(data), region))
         start = tuple(k.start for k in region)
-        return (
-            zlib.crc32(block.reshape(-1).view(np.uint8).data) != sink.checksums[start]
-        )
+        return crc32(block.reshape(-1).view(np.uint8).data) != sink.checksums[start]
 
     regions = [region for _, region in sink.plan.regions()]
     with ThreadPoolExecutor(count) as pool:

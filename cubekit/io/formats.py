@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -11,11 +11,9 @@ if TYPE_CHECKING:
 
     from cubekit.io.planning import PlannedVariable
     from cubekit.io.preparing import Output
+    from cubekit.io.verifying import Checksums
 
-__all__ = ["Checksums", "ChunkCodec", "FileContainer", "Format"]
-
-# of the values of each chunk, by variable and index
-Checksums: TypeAlias = "dict[str, dict[tuple[int, ...], int]]"
+__all__ = ["ChunkCodec", "FileContainer", "Format"]
 
 
 class FileContainer(Protocol):
@@ -23,7 +21,9 @@ class FileContainer(Protocol):
 
     path: Path
 
-    def write_chunk(self, variable: str, index: tuple[int, ...], data: bytes) -> None:
+    def write_chunk(
+        self, variable: str, index: tuple[int, ...], data: bytes | memoryview
+    ) -> None:
         """Add an encoded chunk."""
 
     def finish(self) -> None:
@@ -42,7 +42,7 @@ class FileContainer(Protocol):
 class ChunkCodec(Protocol):
     """How a chunk is encoded."""
 
-    def encode(self, chunk: npt.NDArray[Any]) -> bytes:
+    def encode(self, chunk: npt.NDArray[Any]) -> bytes | memoryview:
         """Bytes to store."""
 
 
@@ -60,11 +60,11 @@ class Format(Protocol):
     def codec(self, plan: PlannedVariable, level: Any) -> ChunkCodec:
         """How chunks of a variable are encoded."""
 
-    def differing(
+    def verify(
         self,
         path: Path,
         plans: list[PlannedVariable],
         checksums: Checksums,
         workers: int,
-    ) -> tuple[str, str] | None:
-        """Variable, and place in it, that is not what was written; None if none."""
+    ) -> None:
+        """Raise unless a finished file holds what was written."""

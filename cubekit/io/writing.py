@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,6 @@ import xarray as xr
 from dask.base import tokenize
 
 from cubekit._version import __version__
-from cubekit.errors import WriteVerifyError
 from cubekit.io.cluster import WorkerSink, client_of_cluster, compute_on_cluster
 from cubekit.io.computing import ChunkSink, Store, compute_chunks
 from cubekit.io.container import NetcdfFormat
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
 
-    from cubekit.io.formats import Checksums, FileContainer, Format
+    from cubekit.io.formats import FileContainer, Format
     from cubekit.io.preparing import Output
+    from cubekit.io.verifying import Checksums
 
 __all__ = ["save_cube"]
 
@@ -255,7 +256,10 @@ class _Job:
         with self._container(path) as container:
 
             def store(
-                name: str, index: tuple[int, ...], encoded: bytes, checksum: int
+                name: str,
+                index: tuple[int, ...],
+                encoded: bytes | memoryview,
+                checksum: int,
             ) -> None:
                 self.checksums[name][index] = checksum
                 container.write_chunk(name, index, encoded)
@@ -321,14 +325,14 @@ class _Job:
             if not plan.in_chunks:
                 self.report(plan.nbytes)
         container.finish()
-        if self.verify:
-            wrong = self.form.differing(
-                container.path, self.plans, self.checksums, self.workers
-            )
-            if wrong is not None:
-                raise _differs(*wrong)
         container.add_record(list(self.checksums))
-        container.fsync()
+        with ThreadPoolExecutor(1) as pool:  # the disk works while we read
+            on_disk = pool.submit(container.fsync)
+            if self.verify:
+                self.form.verify(
+                    container.path, self.plans, self.checksums, self.workers
+                )
+            on_disk.result()
 
 
 def fingerprint(cube: xr.DataArray | xr.Dataset, job: _Job) -> dict[str, Any]:
@@ -350,11 +354,3 @@ def fingerprint(cube: xr.DataArray | xr.Dataset, job: _Job) -> dict[str, Any]:
         "attributes": tokenize(attrs, [p.variable.attrs for p in job.plans]),
         "history": job.output.attrs["history"],
     }
-
-
-def _differs(name: str, where: str) -> WriteVerifyError:
-    return WriteVerifyError(
-        f"save_cube: {name!r} read back{where} differs from what was written. The disk "
-        "or the connection to it changed the data. Nothing was replaced. Save again, "
-        "or elsewhere."
-    )

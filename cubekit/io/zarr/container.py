@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
 import os
 import struct
 import uuid
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cubekit.errors import CorruptFileError
-from cubekit.io.computing import filled
+from cubekit.io.codec import crc32
 from cubekit.io.files import FILES, write_all
 from cubekit.io.record import MARK
+from cubekit.io.verifying import differs
 from cubekit.io.zarr.metadata import RECORD, imported, nodes_of, record_for
-from cubekit.io.zarr.reading import ZarrReader, opened_array
+from cubekit.io.zarr.reading import opened_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from cubekit.io.planning import PlannedVariable
     from cubekit.io.preparing import Output
+    from cubekit.io.verifying import Checksums
 
 __all__ = ["ZarrCodec", "ZarrContainer", "ZarrFormat"]
 
@@ -109,14 +110,11 @@ class ZarrFormat:
         return ZarrCodec(level)
 
     @staticmethod
-    def differing(
-        path: Path,
-        plans: list[PlannedVariable],
-        checksums: Mapping[str, Mapping[tuple[int, ...], int]],
-        workers: int,
-    ) -> tuple[str, str] | None:
-        """Variable, and place in it, that is not what was written."""
-        return differing(path, plans, checksums, workers)
+    def verify(
+        path: Path, plans: list[PlannedVariable], checksums: Checksums, workers: int
+    ) -> None:
+        """Raise unless a finished store holds what was written."""
+        verify(path, plans, checksums, workers)
 
 
 def _structure(
@@ -174,11 +172,12 @@ class ZarrContainer:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write_chunk(self, variable: str, index: tuple[int, ...], data: bytes) -> None:
+    def write_chunk(
+        self, variable: str, index: tuple[int, ...], data: bytes | memoryview
+    ) -> None:
         """Add an encoded chunk; from any process, and once more does no harm."""
-        name = ".".join(map(str, ("c", *index)))
-        path = self.path / variable / name
-        begun = path.with_name(f".{name}.{uuid.uuid4().hex[:12]}")
+        path = self.path / key_of(variable, index)
+        begun = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
         handle = FILES.create(begun)
         try:
             write_all(handle, data)
@@ -241,48 +240,43 @@ def fsync_path(path: Path) -> None:
         os.close(handle)
 
 
-def differing(
-    path: Path,
-    plans: list[PlannedVariable],
-    checksums: Mapping[str, Mapping[tuple[int, ...], int]],
-    workers: int,
-) -> tuple[str, str] | None:
-    """Variable, and place in it, that the zarr library reads otherwise than written."""
+def verify(
+    path: Path, plans: list[PlannedVariable], checksums: Checksums, workers: int
+) -> None:
+    """Compare the bytes of every chunk, and values as the zarr library reads them."""
     zarr = imported(path, "save_cube")
-    arrays = {
-        node.where: opened_array(zarr, path, node)
-        for node in nodes_of(path, True)
-        if node.is_array
-    }
+    nodes = {node.where: node for node in nodes_of(path, True) if node.is_array}
     for plan in plans:
-        if plan.variable.name in arrays and not plan.in_chunks:
-            found = np.asarray(arrays[plan.variable.name][...])
+        name = plan.variable.name
+        if not plan.in_chunks:
+            found = np.asarray(opened_array(zarr, path, nodes[name])[...])
             given = np.asarray(plan.variable.data)
             found = found.astype(object) if given.dtype.kind == "O" else found
             equal_nan = given.dtype.kind == "f"
-            if found.shape != given.shape or not np.array_equal(
-                found, given, equal_nan=equal_nan
-            ):
-                return plan.variable.name, ""
-    fills = {plan.variable.name: plan.variable.fill for plan in plans}
+            if not np.array_equal(found, given, equal_nan=equal_nan):
+                raise differs(name, "")
 
-    def differs(part: tuple[str, tuple[int, ...], int]) -> bool:
+    def wrong(part: tuple[str, tuple[int, ...], int]) -> bool:
         name, index, checksum = part
-        array = arrays[name]
-        place = tuple(
-            slice(c * i, min(n, c * (i + 1)))
-            for i, c, n in zip(index, array.chunks, array.shape, strict=True)
-        )
         try:
-            found = ZarrReader(array, name, whole=True).read(str(path), place)
-        except CorruptFileError:
+            return crc32((path / key_of(name, index)).read_bytes()) != checksum
+        except FileNotFoundError:
             return True
-        whole = np.ascontiguousarray(filled(found, array.chunks, fills[name]))
-        return zlib.crc32(whole.reshape(-1).view(np.uint8).data) != checksum
 
     parts = [(n, i, c) for n, known in checksums.items() for i, c in known.items()]
     with ThreadPoolExecutor(workers) as pool:
-        for part, wrong in zip(parts, pool.map(differs, parts), strict=True):
-            if wrong:
-                return part[0], f" at chunk {part[1]}"
-    return None
+        for part, is_wrong in zip(parts, pool.map(wrong, parts), strict=True):
+            if is_wrong:
+                raise differs(part[0], f" at chunk {part[1]}")
+    for name, known in checksums.items():  # the metadata say how they are encoded
+        array = opened_array(zarr, path, nodes[name])
+        for index in itertools.islice(known, 1):
+            try:
+                array.get_block_selection(index)
+            except Exception as error:  # every codec has its own
+                raise differs(name, f" at chunk {index}") from error
+
+
+def key_of(variable: str, index: tuple[int, ...]) -> str:
+    """Key of a chunk in a store of ours."""
+    return f"{variable}/{'.'.join(map(str, ('c', *index)))}"

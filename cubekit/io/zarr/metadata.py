@@ -234,7 +234,9 @@ def check_store(root: Path, nodes: list[Node], trust: bool) -> bool:
         return False
     if not isinstance(record, dict) or record.get("format") != _FORMAT:
         raise damaged(root, nodes[0].key, "its record is of another version")
-    gone = set(record["arrays"]) - {node.where for node in nodes}
+    if set(record) != {"format", "arrays", "digest"}:
+        raise damaged(root, nodes[0].key, "its record has other fields")
+    gone = {str(name) for name in record["arrays"]} - {node.where for node in nodes}
     if gone:
         raise damaged(root, f"{min(gone)}/zarr.json", "it is missing")
     if record["digest"] != digest_of(nodes):

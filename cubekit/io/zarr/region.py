@@ -7,14 +7,14 @@ import itertools
 import os
 import shutil
 import sys
-import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
-from cubekit.errors import AxisMismatchError, CorruptFileError, WriteVerifyError
+from cubekit.errors import AxisMismatchError, CorruptFileError
+from cubekit.io.codec import crc32
 from cubekit.io.computing import compute_chunks, filled
 from cubekit.io.files import FILES
 from cubekit.io.layout import block_shape
@@ -24,7 +24,8 @@ from cubekit.io.zarr.container import (
     ZarrContainer,
     change_attrs,
     codec_of,
-    differing,
+    key_of,
+    verify,
 )
 from cubekit.io.zarr.metadata import (
     RECORD,
@@ -102,12 +103,7 @@ def save_region(
         count = workers(plans, memory)
         compute_chunks(sinks, count)
         checksums = {s.plan.variable.name: s.checksums for s in sinks}
-        wrong = differing(container.path, plans, checksums, count)
-        if wrong is not None:
-            raise WriteVerifyError(
-                f"save_cube: {wrong[0]!r} read back{wrong[1]} differs from what was "
-                "written. The disk changed the data. Nothing was replaced. Save again."
-            )
+        verify(container.path, plans, checksums, count)
         container.fsync()
         line = output.attrs["history"].splitlines()[-1]
         _put_in_place(container.path, target, checksums, what, f"{line} {_said(where)}")
@@ -344,10 +340,9 @@ class _RegionSink:
                 around = reader.read(source.path, tuple(whole))
                 around[tuple(into)] = values
                 values = around
-            raw = np.ascontiguousarray(filled(values, chunk, self.plan.variable.fill))
-            self.checksums[index] = zlib.crc32(raw.reshape(-1).view(np.uint8).data)
-            name = self.plan.variable.name
-            self.container.write_chunk(name, index, self.codec.encode(raw))
+            encoded = self.codec.encode(filled(values, chunk, self.plan.variable.fill))
+            self.checksums[index] = crc32(encoded)
+            self.container.write_chunk(self.plan.variable.name, index, encoded)
         self.report(block.nbytes)
 
 
@@ -364,8 +359,8 @@ def _put_in_place(
     FILES.fsync_folder(target)
     for name, chunks in checksums.items():
         for index in chunks:
-            key = ".".join(map(str, ("c", *index)))
-            FILES.replace(staged / name / key, target / name / key)
+            key = key_of(name, index)
+            FILES.replace(staged / key, target / key)
         FILES.fsync_folder(target / name)
     nodes = nodes_of(target, True)
     attrs = nodes[0].attrs
