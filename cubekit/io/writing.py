@@ -19,6 +19,12 @@ from dask.base import tokenize
 
 from cubekit._version import __version__
 from cubekit.errors import CorruptFileError, WriteVerifyError
+from cubekit.io.cluster import (
+    EncodingSink,
+    client_of_cluster,
+    compute_on_cluster,
+    require_room_on_workers,
+)
 from cubekit.io.codec import Codec
 from cubekit.io.computing import ChunkSink, Store, compute_chunks
 from cubekit.io.container import Container, structure
@@ -114,6 +120,8 @@ def save_cube(
         If `resume` and the run to go on with was of another cube; it says what differs.
     DiskFullError
         If there is no room.
+    ChunkError, ClusterError
+        If a block is too large for the workers of the cluster; if that is lost.
     WriteVerifyError
         If the file, read back, does not hold what was written.
     TypeError
@@ -130,6 +138,9 @@ def save_cube(
     (booleans, None, nested lists) are stored as JSON text, which `open_cube` turns
     back. A line is added to ``history``; its time is that of the environment variable
     ``SOURCE_DATE_EPOCH`` if set, for files that are the same to the byte.
+
+    With a `dask.distributed.Client`, its workers read, compute and compress, and this
+    process writes; a worker that is lost only costs the blocks it had.
 
     **Missing values:** NaN. **Chunks:** a Dask cube is computed block by block, each
     written as it is ready. **Cost:** one computation of the cube, one reading of the
@@ -236,7 +247,7 @@ class _Job:
                 self.checksums[name][index] = checksum
                 container.write_chunk(name, index, encoded)
 
-            compute_chunks(self._sinks(store), self.workers)
+            self._compute(store)
             self._finish(container)
 
     def write_resumably(
@@ -249,7 +260,7 @@ class _Job:
                     if journal.has_block(plan, region):
                         samples = math.prod(k.stop - k.start for k in region)
                         self.report(samples * plan.array.dtype.itemsize)
-            compute_chunks(self._sinks(journal.add), self.workers, journal.has_block)
+            self._compute(journal.add, journal.has_block)
             journal.commit()
             self.output.attrs["history"] = journal.first["history"]
             with self._container(path) as container:
@@ -257,6 +268,25 @@ class _Job:
                     self.checksums[name][index] = checksum
                     container.write_chunk(name, index, encoded)
                 self._finish(container)
+
+    def _compute(
+        self,
+        store: Store,
+        done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
+    ) -> None:
+        """Compute and encode blocks, in threads or on a cluster; store them here."""
+        client = client_of_cluster()
+        if client is None:
+            compute_chunks(self._sinks(store), self.workers, done)
+            return
+        require_room_on_workers(client, self._in_chunks)
+        sinks = [
+            EncodingSink(p, _codec(p, self.compression), done) for p in self._in_chunks
+        ]
+        for name, chunks, nbytes in compute_on_cluster(client, sinks):
+            for index, encoded, checksum in chunks:
+                store(name, index, encoded, checksum)
+            self.report(nbytes)
 
     @property
     def _in_chunks(self) -> list[PlannedVariable]:
