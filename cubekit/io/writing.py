@@ -16,7 +16,13 @@ import xarray as xr
 from dask.base import tokenize
 
 from cubekit._version import __version__
-from cubekit.io.cluster import WorkerSink, client_of_cluster, compute_on_cluster
+from cubekit.io.cluster import (
+    EncodingSink,
+    WorkerSink,
+    client_of_cluster,
+    compute_on_cluster,
+    require_room_on_workers,
+)
 from cubekit.io.computing import ChunkSink, Store, compute_chunks
 from cubekit.io.container import NetcdfFormat
 from cubekit.io.envi_writing import save_envi
@@ -148,9 +154,10 @@ def save_cube(
     it is stopped while it changes a part.
 
     **Missing values:** NaN; in an ENVI file of integers there are none. **Chunks:** a
-    Dask cube is computed block by block, each written as it is ready; for Zarr on the
-    workers of a `dask.distributed.Client`, if there is one. **Cost:** one computation
-    of the cube, one reading of the new file.
+    Dask cube is computed block by block, each written as it is ready. The workers of a
+    `dask.distributed.Client`, if there is one, read, compute and compress; this process
+    writes, or for Zarr they do. A worker that is lost only costs the blocks it had.
+    **Cost:** one computation of the cube, one reading of the new file.
 
     Examples
     --------
@@ -266,13 +273,14 @@ class _Job:
 
             client = client_of_cluster() if self.form.on_workers else None
             if client is None:
-                compute_chunks(self._sinks(store), self.workers)
+                self._compute(store)
             else:
                 self._on_workers(client, container)
             self._finish(container)
 
     def _on_workers(self, client: Any, container: FileContainer) -> None:
         """Let each worker write what it computes."""
+        require_room_on_workers(client, self._in_chunks)
         sinks = [
             WorkerSink(p, self.form.codec(p, self.compression), container)
             for p in self._in_chunks
@@ -291,7 +299,7 @@ class _Job:
                     if journal.has_block(plan, region):
                         samples = math.prod(k.stop - k.start for k in region)
                         self.report(samples * plan.array.dtype.itemsize)
-            compute_chunks(self._sinks(journal.add), self.workers, journal.has_block)
+            self._compute(journal.add, journal.has_block)
             journal.commit()
             self.output.attrs["history"] = journal.first["history"]
             with self._container(path) as container:
@@ -299,6 +307,26 @@ class _Job:
                     self.checksums[name][index] = checksum
                     container.write_chunk(name, index, encoded)
                 self._finish(container)
+
+    def _compute(
+        self,
+        store: Store,
+        done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
+    ) -> None:
+        """Compute and encode blocks, in threads or on a cluster; store them here."""
+        client = client_of_cluster()
+        if client is None:
+            compute_chunks(self._sinks(store), self.workers, done)
+            return
+        require_room_on_workers(client, self._in_chunks)
+        sinks = [
+            EncodingSink(p, self.form.codec(p, self.compression), done)
+            for p in self._in_chunks
+        ]
+        for name, chunks, nbytes in compute_on_cluster(client, sinks):
+            for index, encoded, checksum in chunks:
+                store(name, index, encoded, checksum)
+            self.report(nbytes)
 
     @property
     def _in_chunks(self) -> list[PlannedVariable]:
