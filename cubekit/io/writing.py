@@ -89,12 +89,13 @@ def save_cube(
         earlier run with ``resume=True`` was stopped. It takes the room, and the time,
         of a second copy.
     memory : str or int, default "1GB"
-        What the job may use in all. It limits how many blocks are under way at a time.
+        What the job may use in all. It limits how many blocks are under way at a time;
+        one always is, and ``plan(cube, memory=...).peak`` says what that takes.
     progress : bool or callable, optional
         Show a progress bar; None shows it where someone looks, in a terminal or a
         notebook. A callable is called with the bytes done and the total.
     verify : bool, default True
-        Read the file back and compare before it takes its place.
+        Read the file back before it takes its place, and compare every byte stored.
 
     Returns
     -------
