@@ -6,6 +6,8 @@ import errno
 
 __all__ = [
     "AxisMismatchError",
+    "ChunkError",
+    "ClusterError",
     "CoordinateError",
     "CorruptFileError",
     "CubekitError",
@@ -14,6 +16,7 @@ __all__ = [
     "ModelFormatError",
     "NotFittedError",
     "OutputExistsError",
+    "RecipeError",
     "ResumeMismatchError",
     "SameFileError",
     "SizeLimitError",
@@ -32,6 +35,18 @@ class CoordinateError(CubekitError, ValueError):
 
 class AxisMismatchError(CubekitError, ValueError):
     """Two axes that should be one and the same, and are not."""
+
+
+class RecipeError(CubekitError, ValueError):
+    """A recipe with a step, an argument or a name that is not known."""
+
+
+class ChunkError(CubekitError, ValueError):
+    """A block that no worker of a cluster has the memory for."""
+
+
+class ClusterError(CubekitError, RuntimeError):
+    """A cluster that died, or lost the workers that computed a block."""
 
 
 class SameFileError(CubekitError, OSError):

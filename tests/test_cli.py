@@ -37,7 +37,14 @@ def scene(tmp_path) -> Path:
 # help
 
 
-@pytest.mark.parametrize("command", [(), ("demo",), ("info",), ("savgol",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        *[(name,) for name in main.commands],
+        *[("pca", name) for name in main.commands["pca"].commands],
+    ],
+)
 def test_help_fits_the_terminal_and_says_what_each_option_does(run, command):
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -329,7 +336,7 @@ def test_a_number_that_is_none_is_a_usage_error(run, scene):
 
 
 def test_command_runs_as_a_program_of_its_own(scene, tmp_path):
-    words = [sys.executable, "-m", "cubekit.cli", "info", str(scene), "--json"]
+    words = [sys.executable, "-m", "cubekit", "info", str(scene), "--json"]
     done = subprocess.run(
         words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )

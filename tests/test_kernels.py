@@ -50,6 +50,17 @@ def test_any_axis_and_memory_order_gives_the_dense_product(number):
     np.testing.assert_allclose(got, dense_product(banded(), x, axis), atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+def test_spectra_that_fill_pages_of_memory_give_the_dense_product(dtype):
+    x = (100 * np.random.default_rng(0).normal(size=(40, 1024))).astype(dtype)
+    got = kernels.contract(x, banded(1024), 1)
+    assert got.shape == x.shape
+    size = 1e-6 if got.dtype == np.float32 else 1e-15
+    np.testing.assert_allclose(
+        got, dense_product(banded(1024), x, 1), atol=size * 100 * 30
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

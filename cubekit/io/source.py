@@ -161,11 +161,19 @@ class FileArray:
         return "cubekit.FileArray", self.source, self.token
 
     def __getitem__(self, key: Any) -> Array:
-        """Values of a block; basic indices only."""
+        """Values of a block: a number, a slice or a list of numbers on each axis."""
         key = key if isinstance(key, tuple) else (key,)
         bounds: list[slice] = []
         within: list[Any] = []
-        for k, n in zip(key, self.shape, strict=True):
+        lists: list[tuple[int, npt.NDArray[np.intp]]] = []
+        for axis, (k, n) in enumerate(zip(key, self.shape, strict=True)):
+            if isinstance(k, list | np.ndarray):
+                listed = np.arange(n)[k]
+                low, high = (listed.min(), listed.max() + 1) if listed.size else (0, 0)
+                bounds.append(slice(int(low), int(high)))
+                within.append(slice(None))
+                lists.append((axis, listed - low))
+                continue
             index = range(n)[k]
             if isinstance(index, int):
                 bounds.append(slice(index, index + 1))
@@ -181,12 +189,18 @@ class FileArray:
         else:
             raw = self.reader.read(self.source.path, where)
         values = self.decoding(raw, where)
+        for axis, listed in lists:
+            values = values.take(listed, axis)
         return np.asarray(values[tuple(within)])
 
     def to_dask(self, chunks: tuple[tuple[int, ...], ...]) -> da.Array:
-        """Lazy array with one task for each chunk."""
+        """Lazy array with one task for each chunk, which reads what is used of it."""
         lazy: da.Array = da.from_array(
-            self, chunks, asarray=True, fancy=False, meta=np.empty(0, self.dtype)
+            # not fancy=False: with that Dask would read whole chunks, then cut them
+            self,
+            chunks,
+            asarray=True,
+            meta=np.empty(0, self.dtype),
         )
         return lazy
 

@@ -1,0 +1,45 @@
+"""cubekit info: say what is in a file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from cubekit.cli.command import Command
+from cubekit.cli.options import IN, VARIABLE
+from cubekit.io import open_cube
+from cubekit.summary import describe, size_of, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["info"]
+
+
+@click.command(cls=Command, short_help="Say what is in a file.")
+@click.argument("file", type=IN)
+@VARIABLE
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def info(
+    *,
+    file: Path,
+    variable: str | None,
+    as_json: bool,
+    say: Callable[[str], None],
+    progress: bool | None,
+) -> None:
+    """Say what is in FILE: axes, ranges, units, steps, bad bands, chunks, size.
+
+    Only the coordinates are read.
+    """
+    del say, progress  # its words are its result: --quiet does not silence them
+    cube = open_cube(file, variable=variable)
+    if as_json:
+        facts = {"file": str(file), "bytes_on_disk": file.stat().st_size}
+        click.echo(json.dumps({**facts, **summary(cube)}, indent=2, allow_nan=False))
+        return
+    click.echo(f"{file} ({size_of(file.stat().st_size)} on disk)")
+    click.echo(describe(cube))
