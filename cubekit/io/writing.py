@@ -109,12 +109,13 @@ def save_cube(
         Order of an ENVI file: band by band, line by line, or pixel by pixel. By default
         that of the suffix, or of the dims of the cube.
     memory : str or int, default "1GB"
-        What the job may use in all. It limits how many blocks are under way at a time.
+        What the job may use in all. It limits how many blocks are under way at a time;
+        one always is, and ``plan(cube, memory=...).peak`` says what that takes.
     progress : bool or callable, optional
         Show a progress bar; None shows it where someone looks, in a terminal or a
         notebook. A callable is called with the bytes done and the total.
     verify : bool, default True
-        Read the file back and compare before it takes its place.
+        Read the file back before it takes its place, and compare every byte stored.
 
     Returns
     -------
