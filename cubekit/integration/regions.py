@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,10 @@ def regions(
         Number of labels, those of samples in no equation included.
     """
     shape = tuple(d.shape[1] for d in differences)
-    sample = np.arange(np.prod(shape)).reshape(shape)
+    size = math.prod(shape)
+    # half the memory, and the graph is the largest thing here
+    narrow = np.int32 if size < 2**31 else np.int64
+    sample = np.arange(size, dtype=narrow).reshape(shape)
     ends = []
     for k, (difference, weight) in enumerate(zip(differences, weights, strict=True)):
         lean = difference.copy()
@@ -51,9 +55,11 @@ def regions(
     from scipy.sparse import csgraph  # noqa: PLC0415  heavy
 
     start, stop = (np.concatenate(part) for part in zip(*ends, strict=True))
+    ends.clear()
     graph = sparse.coo_array(
-        (np.ones(len(start), np.int8), (start, stop)), (sample.size, sample.size)
-    )
+        (np.ones(len(start), np.int8), (start, stop)), (size, size)
+    ).tocsr()
+    del start, stop
     count, label = csgraph.connected_components(graph, directed=False)
     return label.reshape(shape).astype(np.intp), int(count)
 
