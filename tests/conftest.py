@@ -44,6 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         "real": REAL.is_dir(),
         "strace": shutil.which("strace") is not None,
         "mount": _may_mount(),
+        "proc": Path("/proc/self/io").exists(),
     }
     missing = [name for name, found in here.items() if not found]
     gone = [i for i in items if any(i.get_closest_marker(m) for m in missing)]
