@@ -71,7 +71,7 @@ def convolved(cube):
 @pytest.fixture(scope="module")
 def linear():
     flat = plane()
-    model = ck.Autoencoder(3, hidden=(), variational=False, start="random", epochs=60)
+    model = ck.Autoencoder(3, hidden=(), variational=False, start="random", epochs=25)
     return model.fit(flat)
 
 
