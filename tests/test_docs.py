@@ -101,6 +101,7 @@ def test_documents_name_only_pages_that_are_there():
 
 
 @pytest.mark.slow
+@pytest.mark.torch  # the guide and a notebook train a network
 def test_documents_build_without_a_warning(tmp_path):
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     places = ("-d", tmp_path / "trees", ROOT / "docs", tmp_path / "html")
@@ -121,4 +122,5 @@ def test_documents_build_without_a_warning(tmp_path):
         "spatial.html",
         "reduction.html",
         "01_first_look.html",
+        "07_autoencoder.html",
     } <= pages
