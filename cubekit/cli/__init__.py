@@ -12,6 +12,7 @@ from cubekit.cli.demo import demo
 from cubekit.cli.derivative import derivative
 from cubekit.cli.info import info
 from cubekit.cli.pca import pca
+from cubekit.cli.rechunk import rechunk
 from cubekit.cli.resample import resample
 from cubekit.cli.run import run
 from cubekit.cli.savgol import savgol
@@ -24,7 +25,7 @@ __all__ = ["main"]
 def main() -> None:
     """Hyperspectral datacubes on their real coordinates.
 
-    Files may be netCDF, ENVI or GeoTIFF. To see what this does, without a file:
+    Files may be netCDF, Zarr, ENVI or GeoTIFF. To see what this does, without a file:
 
         cubekit demo
     """
@@ -35,6 +36,7 @@ for command in (
     derivative,
     info,
     pca,
+    rechunk,
     resample,
     run,
     savgol,

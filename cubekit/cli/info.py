@@ -10,7 +10,7 @@ import click
 from cubekit.cli.command import Command
 from cubekit.cli.options import IN, VARIABLE
 from cubekit.io import open_cube
-from cubekit.summary import describe, size_of, summary
+from cubekit.summary import bytes_on_disk, describe, size_of, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ def info(
     del say, progress  # its words are its result: --quiet does not silence them
     cube = open_cube(file, variable=variable)
     if as_json:
-        facts = {"file": str(file), "bytes_on_disk": file.stat().st_size}
+        facts = {"file": str(file), "bytes_on_disk": bytes_on_disk(file)}
         click.echo(json.dumps({**facts, **summary(cube)}, indent=2, allow_nan=False))
         return
-    click.echo(f"{file} ({size_of(file.stat().st_size)} on disk)")
+    click.echo(f"{file} ({size_of(bytes_on_disk(file))} on disk)")
     click.echo(describe(cube))
