@@ -13,8 +13,7 @@ from strategies import chunkings
 from test_io_faults import child
 
 import cubekit as ck
-from cubekit.io import planning
-from cubekit.io import layout
+from cubekit.io import layout, planning
 from cubekit.io.planning import parse_memory
 
 
