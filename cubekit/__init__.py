@@ -9,6 +9,7 @@ from cubekit import datasets, plotting
 from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
 from cubekit.errors import (
+    AmbiguousCubeError,
     AxisMismatchError,
     ChunkError,
     ClusterError,
@@ -80,6 +81,7 @@ from cubekit.viewer import explore
 __all__ = [
     "MNF",
     "PCA",
+    "AmbiguousCubeError",
     "Autoencoder",
     "Axis",
     "AxisMismatchError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from cubekit.io.source import FileArray
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["file_arrays", "refuse_own_input", "source_files"]
+__all__ = ["file_arrays", "largest_read", "refuse_own_input", "source_files"]
 
 
 def source_files(cube: xr.DataArray | xr.Dataset) -> set[str]:
@@ -37,6 +38,19 @@ def source_files(cube: xr.DataArray | xr.Dataset) -> set[str]:
 def file_arrays(array: da.Array) -> list[FileArray]:
     """Arrays in files that a lazy array is computed from."""
     return [a for a in _in_graph(array) if isinstance(a, FileArray)]
+
+
+def largest_read(array: da.Array) -> int:
+    """Bytes of the largest block that is read from a file for a lazy array."""
+    itemsizes = {a.shape: a.dtype.itemsize for a in file_arrays(array)}
+    graph: Any = array.__dask_graph__()
+    largest = 0
+    for layer in graph.layers.values():
+        for blocks in (getattr(layer, "io_deps", None) or {}).values():
+            chunks = getattr(blocks, "chunks", ())
+            itemsize = itemsizes.get(tuple(map(sum, chunks)), 0)
+            largest = max(largest, itemsize * math.prod(map(max, chunks)))
+    return largest
 
 
 def _in_graph(array: da.Array) -> Iterator[Any]:

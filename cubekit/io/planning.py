@@ -21,7 +21,7 @@ from cubekit.io.layout import (
     chunk_shape,
     times_read,
 )
-from cubekit.io.lineage import file_arrays
+from cubekit.io.lineage import file_arrays, largest_read
 from cubekit.io.preparing import prepared
 
 if TYPE_CHECKING:
@@ -159,8 +159,10 @@ def workers(plans: list[PlannedVariable], memory: int) -> int:
 
 def worker_bytes(plans: list[PlannedVariable]) -> int:
     """Memory for one block of each variable: its input, itself, its chunks."""
-    blocks = [p.block_bytes for p in plans]
-    return (3 * (sum(blocks) + max(blocks, default=0))) // 2
+    lazy = [p for p in plans if p.array is not None]
+    blocks = [p.block_bytes for p in lazy]
+    read = [largest_read(p.array) for p in lazy]
+    return (3 * (sum(blocks) + max([*blocks, *read], default=0))) // 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,8 +242,10 @@ def plan(
 
     Notes
     -----
-    The memory is an estimate: it holds for steps that look at the blocks they are given
-    and at their neighbours. What a step of your own needs is not known.
+    The memory is an estimate: 256 MiB for Python and its libraries, and for each block
+    under way one and a half times what is read for it, itself and its chunks. It holds
+    for steps that look at the blocks they are given and at their neighbours. What a
+    step of your own needs is not known.
 
     **Missing values:** not looked at. **Chunks:** nothing is computed.
     **Cost:** that of building the graph.

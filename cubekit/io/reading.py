@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from cubekit.io.record import check_finished, check_record
 from cubekit.io.zarr import is_store, read_store
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Hashable, Mapping
 
     from cubekit.io.netcdf import NetcdfFile, StoredVariable
@@ -70,6 +70,8 @@ def open_cube(
 
     Raises
     ------
+    TypeError
+        If the path is none.
     FileNotFoundError
         If there is no such file, or an ENVI header without data.
     CorruptFileError
@@ -78,8 +80,10 @@ def open_cube(
         If the writing of the file by `save_cube` was never finished.
     UnsafeFileError, SizeLimitError
         If the file is not to be trusted.
+    AmbiguousCubeError
+        If several variables could be meant; it lists them.
     ValueError
-        If the variable is not in the file, or several could be meant.
+        If the variable is not in the file.
 
     Notes
     -----
@@ -113,6 +117,11 @@ def open_cube(
     ...     ck.open_cube(path).compute().values
     array([1., 2., 4.])
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"open_cube: the path is of type {type(path).__qualname__}. A cube is "
+            'opened from a file. Give its path: open_cube("scene.nc").'
+        )
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(

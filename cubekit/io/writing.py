@@ -16,7 +16,13 @@ import xarray as xr
 from dask.base import tokenize
 
 from cubekit._version import __version__
-from cubekit.io.cluster import WorkerSink, client_of_cluster, compute_on_cluster
+from cubekit.io.cluster import (
+    EncodingSink,
+    WorkerSink,
+    client_of_cluster,
+    compute_on_cluster,
+    require_room_on_workers,
+)
 from cubekit.io.computing import ChunkSink, Store, compute_chunks
 from cubekit.io.container import NetcdfFormat
 from cubekit.io.envi_writing import save_envi
@@ -104,12 +110,13 @@ def save_cube(
         Order of an ENVI file: band by band, line by line, or pixel by pixel. By default
         that of the suffix, or of the dims of the cube.
     memory : str or int, default "1GB"
-        What the job may use in all. It limits how many blocks are under way at a time.
+        What the job may use in all. It limits how many blocks are under way at a time;
+        one always is, and ``plan(cube, memory=...).peak`` says what that takes.
     progress : bool or callable, optional
         Show a progress bar; None shows it where someone looks, in a terminal or a
         notebook. A callable is called with the bytes done and the total.
     verify : bool, default True
-        Read the file back and compare before it takes its place.
+        Read the file back before it takes its place, and compare every byte stored.
 
     Returns
     -------
@@ -149,9 +156,10 @@ def save_cube(
     it is stopped while it changes a part.
 
     **Missing values:** NaN; in an ENVI file of integers there are none. **Chunks:** a
-    Dask cube is computed block by block, each written as it is ready; for Zarr on the
-    workers of a `dask.distributed.Client`, if there is one. **Cost:** one computation
-    of the cube, one reading of the new file.
+    Dask cube is computed block by block, each written as it is ready. The workers of a
+    `dask.distributed.Client`, if there is one, read, compute and compress; this process
+    writes, or for Zarr they do. A worker that is lost only costs the blocks it had.
+    **Cost:** one computation of the cube, one reading of the new file.
 
     Examples
     --------
@@ -268,13 +276,14 @@ class _Job:
 
             client = client_of_cluster() if self.form.on_workers else None
             if client is None:
-                compute_chunks(self._sinks(store), self.workers)
+                self._compute(store)
             else:
                 self._on_workers(client, container)
             self._finish(container)
 
     def _on_workers(self, client: Any, container: FileContainer) -> None:
         """Let each worker write what it computes."""
+        require_room_on_workers(client, self._in_chunks)
         sinks = [
             WorkerSink(p, self.form.codec(p, self.compression), container)
             for p in self._in_chunks
@@ -293,7 +302,7 @@ class _Job:
                     if journal.has_block(plan, region):
                         samples = math.prod(k.stop - k.start for k in region)
                         self.report(samples * plan.array.dtype.itemsize)
-            compute_chunks(self._sinks(journal.add), self.workers, journal.has_block)
+            self._compute(journal.add, journal.has_block)
             journal.commit()
             self.output.attrs["history"] = journal.first["history"]
             with self._container(path) as container:
@@ -301,6 +310,26 @@ class _Job:
                     self.checksums[name][index] = checksum
                     container.write_chunk(name, index, encoded)
                 self._finish(container)
+
+    def _compute(
+        self,
+        store: Store,
+        done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
+    ) -> None:
+        """Compute and encode blocks, in threads or on a cluster; store them here."""
+        client = client_of_cluster()
+        if client is None:
+            compute_chunks(self._sinks(store), self.workers, done)
+            return
+        require_room_on_workers(client, self._in_chunks)
+        sinks = [
+            EncodingSink(p, self.form.codec(p, self.compression), done)
+            for p in self._in_chunks
+        ]
+        for name, chunks, nbytes in compute_on_cluster(client, sinks):
+            for index, encoded, checksum in chunks:
+                store(name, index, encoded, checksum)
+            self.report(nbytes)
 
     @property
     def _in_chunks(self) -> list[PlannedVariable]:
