@@ -140,6 +140,15 @@ def test_what_does_not_fit_is_refused(store, change, region, error, match):
     np.testing.assert_array_equal(ck.open_cube(path).values, cube.values)
 
 
+def test_auto_needs_a_coordinate_where_a_dim_is_cut(make_cube, tmp_path):
+    cube = make_cube().drop_vars("y")
+    path = ck.save_cube(cube, tmp_path / "a.zarr")
+    ck.save_cube(cube * 2, path, region="auto")  # the whole of it
+    np.testing.assert_array_equal(ck.open_cube(path).values, cube.values * 2)
+    with pytest.raises(ValueError, match="the store has no coordinate 'y'"):
+        ck.save_cube(make_cube()[2:4], path, region="auto")
+
+
 def test_floats_are_not_cut_to_integers(make_cube, tmp_path):
     path = ck.save_cube(make_cube().astype("i2"), tmp_path / "a.zarr")
     with pytest.raises(TypeError, match="int16, which cannot hold that"):
