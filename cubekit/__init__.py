@@ -36,7 +36,13 @@ from cubekit.operators import (
     savgol_operator,
 )
 from cubekit.recipe import Recipe, apply
-from cubekit.reduction import MNF, PCA, noise_covariance
+from cubekit.reduction import (
+    MNF,
+    PCA,
+    Autoencoder,
+    compare_reductions,
+    noise_covariance,
+)
 from cubekit.spatial import (
     LocalModel,
     derivative,
@@ -61,10 +67,12 @@ from cubekit.spectral import (
     savgol_filter,
     spectral_angle,
 )
+from cubekit.viewer import explore
 
 __all__ = [
     "MNF",
     "PCA",
+    "Autoencoder",
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
@@ -89,11 +97,13 @@ __all__ = [
     "WriteVerifyError",
     "apply",
     "band_ratio",
+    "compare_reductions",
     "convert_axis",
     "datasets",
     "derivative",
     "derivative_operator",
     "divergence",
+    "explore",
     "flattest",
     "gradient",
     "gradient_magnitude",

@@ -97,7 +97,7 @@ def test_first_spectra_unlike_the_rest_cost_less_than_a_digit(monkeypatch, order
     x[100:2000] -= 1000
     x = np.asarray(x + 3000, "float32", order=order)
     got, expected = kernels.moments(x, 1).covariance, covariance(x)
-    assert np.abs(got - expected).max() < 2e-6 * np.abs(expected).max()
+    assert np.abs(got - expected).max() < 5e-6 * np.abs(expected).max()
 
 
 @given(st.data())

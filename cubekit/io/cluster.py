@@ -84,7 +84,10 @@ class EncodingSink:
         nbytes: list[int] = []
 
         def store(
-            name: str, index: tuple[int, ...], encoded: bytes, checksum: int
+            name: str,
+            index: tuple[int, ...],
+            encoded: bytes | memoryview,
+            checksum: int,
         ) -> None:
             chunks.append((index, bytes(encoded), checksum))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +12,8 @@ from dask.base import compute_as_if_collection, tokenize
 from dask.callbacks import Callback
 from dask.highlevelgraph import HighLevelGraph
 
+from cubekit.io.codec import crc32
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkSink", "Store", "compute_chunks"]
 
-Store: TypeAlias = "Callable[[str, tuple[int, ...], bytes, int], None]"
+Store: TypeAlias = "Callable[[str, tuple[int, ...], bytes | memoryview, int], None]"
 
 
 class ChunkSink:
@@ -32,8 +33,8 @@ class ChunkSink:
     plan : PlannedVariable
     codec : Codec
     store : callable
-        Called with the variable, the index of a chunk, its encoded bytes and the
-        checksum of its decoded ones; from several threads.
+        Called with the variable, the index of a chunk, its encoded bytes and their
+        checksum; from several threads.
     report : callable
         Called with the bytes of each block.
     """
@@ -54,10 +55,8 @@ class ChunkSink:
         """Encode the chunks of a block."""
         block = np.asarray(block)
         for index, part in self._chunks(block, region):
-            raw = np.ascontiguousarray(part)
-            checksum = zlib.crc32(raw.reshape(-1).view(np.uint8).data)
-            encoded = self.codec.encode(raw)
-            self.store(self.plan.variable.name, index, encoded, checksum)
+            encoded = self.codec.encode(part)
+            self.store(self.plan.variable.name, index, encoded, crc32(encoded))
         self.report(block.nbytes)
 
     def _chunks(

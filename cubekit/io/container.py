@@ -103,7 +103,9 @@ class Container:
         self.datasets: dict[str, Any] = {}
         self.is_open = True
 
-    def write_chunk(self, variable: str, index: tuple[int, ...], data: bytes) -> None:
+    def write_chunk(
+        self, variable: str, index: tuple[int, ...], data: bytes | memoryview
+    ) -> None:
         """Add an encoded chunk."""
         with LOCK:
             if not self.is_open:  # a thread that did not hear of the end yet

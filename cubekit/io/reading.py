@@ -214,7 +214,12 @@ def _cube(  # noqa: PLR0917  the parts of a cube
     blocks = _chunks(array, dims, stored, chunks, whole)
     if blocks != cube.chunks:
         cube = cube.copy(data=array.to_dask(blocks))
-    cube.encoding = {"source": array.source.path}
+    # without chunks a file is read in runs along its last axis
+    runs = stored or [1] * (array.ndim - 1) + [*array.shape[-1:]]
+    cube.encoding = {
+        "source": array.source.path,
+        "preferred_chunks": dict(zip(dims, runs, strict=True)),
+    }
     return cube
 
 

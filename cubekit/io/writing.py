@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import math
 import os
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +17,6 @@ import xarray as xr
 from dask.base import tokenize
 
 from cubekit._version import __version__
-from cubekit.errors import CorruptFileError, WriteVerifyError
 from cubekit.io.cluster import (
     EncodingSink,
     client_of_cluster,
@@ -28,10 +26,8 @@ from cubekit.io.cluster import (
 from cubekit.io.codec import Codec
 from cubekit.io.computing import ChunkSink, Store, compute_chunks
 from cubekit.io.container import Container, structure
-from cubekit.io.direct import ChunkReader, direct_readers
 from cubekit.io.journal import resumable
 from cubekit.io.lineage import refuse_own_input, source_files
-from cubekit.io.lock import LOCK
 from cubekit.io.planning import (
     PlannedVariable,
     check_chunks,
@@ -51,6 +47,7 @@ from cubekit.io.staging import (
     staging,
     stopped_by_signal,
 )
+from cubekit.io.verifying import Checksums, verify_chunks, verify_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,7 +59,6 @@ __all__ = ["save_cube"]
 # bytes, and filters, of each way to store a chunk
 _SHUFFLE_DEFLATE, _CHECKSUM = (2, 1), (3,)
 _MOST_COMPRESSED = 20  # no cube is compressed to a smaller part
-Checksums = dict[str, dict[tuple[int, ...], int]]
 
 
 def save_cube(
@@ -242,7 +238,10 @@ class _Job:
         with self._container(path) as container:
 
             def store(
-                name: str, index: tuple[int, ...], encoded: bytes, checksum: int
+                name: str,
+                index: tuple[int, ...],
+                encoded: bytes | memoryview,
+                checksum: int,
             ) -> None:
                 self.checksums[name][index] = checksum
                 container.write_chunk(name, index, encoded)
@@ -314,11 +313,14 @@ class _Job:
             if not plan.in_chunks:
                 self.report(plan.nbytes)
         container.finish()
-        if self.verify:
-            _verify_small(container.path, [p for p in self.plans if not p.in_chunks])
-            _verify_chunks(container.path, self.checksums, self.workers)
         container.add_record(list(self.checksums))
-        container.fsync()
+        with ThreadPoolExecutor(1) as pool:  # the disk works while we read
+            on_disk = pool.submit(container.fsync)
+            if self.verify:
+                small = [p for p in self.plans if not p.in_chunks]
+                verify_small(container.path, small)
+                verify_chunks(container.path, self.checksums, self.workers)
+            on_disk.result()
 
 
 def fingerprint(cube: xr.DataArray | xr.Dataset, job: _Job) -> dict[str, Any]:
@@ -348,70 +350,3 @@ def _codec(plan: PlannedVariable, compression: Literal["fast"] | int | None) -> 
     if compression is None:
         return Codec(itemsize, _CHECKSUM)
     return Codec(itemsize, _SHUFFLE_DEFLATE, compression)
-
-
-def _verify_small(path: Path, plans: list[PlannedVariable]) -> None:
-    """Compare what the netCDF library wrote, by a fresh handle."""
-    import netCDF4  # noqa: PLC0415  heavy
-
-    with LOCK, netCDF4.Dataset(path) as file:
-        for plan in plans:
-            stored = file[plan.variable.name]
-            stored.set_auto_maskandscale(False)
-            given = np.asarray(plan.variable.data)
-            try:
-                found = np.asarray(stored[...])
-            except (OSError, RuntimeError) as error:
-                raise _differs(plan.variable.name, "") from error
-            same = found.shape == given.shape and np.array_equal(
-                found, given, equal_nan=given.dtype.kind == "f"
-            )
-            if not same:
-                raise _differs(plan.variable.name, "")
-
-
-def _verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
-    """Read and decode every chunk from the disk, as a reader would."""
-    readers = dict(zip(checksums, direct_readers(path, list(checksums)), strict=True))
-
-    def differing(part: tuple[str, list[tuple[tuple[int, ...], int]]]) -> str | None:
-        name, chunks = part
-        reader = readers[name]
-        if not isinstance(reader, ChunkReader):
-            return "all of it"
-        with path.open("rb", buffering=0) as file:
-            for index, checksum in chunks:
-                try:
-                    found = reader.read_chunk(file, index)
-                except CorruptFileError:
-                    return f"chunk {index}"
-                if (
-                    zlib.crc32(
-                        np.ascontiguousarray(found).reshape(-1).view(np.uint8).data
-                    )
-                    != checksum
-                ):
-                    return f"chunk {index}"
-        return None
-
-    parts = [
-        (name, list(part))
-        for name, known in checksums.items()
-        for part in _batches(list(known.items()), 64)
-    ]
-    with ThreadPoolExecutor(workers) as pool:
-        for part, wrong in zip(parts, pool.map(differing, parts), strict=True):
-            if wrong:
-                raise _differs(part[0], f" at {wrong}")
-
-
-def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
-    return (items[k : k + size] for k in range(0, len(items), size))
-
-
-def _differs(name: str, where: str) -> WriteVerifyError:
-    return WriteVerifyError(
-        f"save_cube: {name!r} read back{where} differs from what was written. The disk "
-        "or the connection to it changed the data. Nothing was replaced. Save again, "
-        "or elsewhere."
-    )

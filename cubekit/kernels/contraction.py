@@ -12,19 +12,22 @@ threads of its own, which would fight with ours.
 from __future__ import annotations
 
 import concurrent.futures
-import functools
 import itertools
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
-from scipy import sparse
 
+from cubekit.kernels.deviations import subtract_rows
 from cubekit.kernels.layout import memory_order, result_dtype
 from cubekit.kernels.products import PRODUCT
+from cubekit.kernels.support import Support
 from cubekit.kernels.tiles import Run, cut, used_columns
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Contracted", "contract_array", "contract_spectra"]
 
@@ -36,8 +39,9 @@ _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
 _SAMPLES_WORTH_A_THREAD = 2**19
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
-# spectra are read twice, to look for NaN and to multiply: the second time from cache
-_SAMPLES_IN_CACHE = 2**18
+# values of a block: spectra are read twice, to look for NaN and to multiply, the second
+# time from cache; where a block is copied less a shift, many are worth one call
+_BLOCK, _BLOCK_SHIFTED = 2**18, 2**20
 # spectra at a multiple of this many bytes share a few lines of the cache, and push one
 # another out of it: a block of them is copied, with a line in between
 _ALIASED, _LINE = 4096, 64
@@ -155,7 +159,7 @@ class _Work:
         self.spectra = x.shape[2] == 1
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
-        self.matrix = matrix
+        self.matrix, self.support = matrix, Support(matrix)
         self.tainted: list[npt.NDArray[np.intp]] = []  # spectra, (before, after)
         self.runs = cut(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
         # outputs with a NaN weight are undefined; as zeros they harm no tile
@@ -165,6 +169,7 @@ class _Work:
         weights = np.where(undefined, 0, matrix.data).astype(y.dtype)
         self.weights = [self._dense(run, weights) for run in self.runs]
         widest = max((run.columns for run in self.runs), default=0)
+        largest = max((run.rows * run.columns for run in self.runs), default=1)
         self.in_place = (
             self.x.dtype == y.dtype
             and self.x.strides[-1] == self.x.itemsize
@@ -174,12 +179,19 @@ class _Work:
             and self.shift is None
             and not (self.spectra and self.x.strides[0] % _ALIASED == 0)
         )
-
-    @functools.cached_property
-    def support(self) -> sparse.csr_array:
-        matrix = self.matrix
-        ones = np.ones(matrix.nnz, np.float32)
-        return sparse.csr_array((ones, matrix.indices, matrix.indptr), matrix.shape)
+        inputs = self.matrix.shape[1]
+        room = _BLOCK if self.shift is None else _BLOCK_SHIFTED
+        most = min(4096, PRODUCT // max(1, largest))
+        if self.spectra:
+            most = min(most, _BLOCK // max(1, inputs))
+        # spectra of a product, and of a block of products
+        self.piece = max(16, most // 16 * 16)
+        self.size = self.piece * max(
+            1, room // max(inputs, len(self.y[0])) // self.piece
+        )
+        step = inputs * y.itemsize
+        aliased = self.spectra and step % _ALIASED == 0
+        self.width = inputs + (_LINE // y.itemsize if aliased else 0)
 
     def run(self, threads: int) -> None:
         blocks = self._blocks()
@@ -199,45 +211,70 @@ class _Work:
         ]
         y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
         tainted = False
+        # x of a block, in memory that is used again
+        room = None if self.in_place else self._room(blocks)
         with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
             for block in blocks:
                 outputs = [self._in(view, block) for view in y_views]
                 if self.in_place:
-                    part = self.x[block[0]]
                     inputs = [self._in(view, block) for view in x_views]
                 else:
-                    part = self._part(block)
-                    inputs = self._inputs(part)
+                    inputs = self._inputs(self._part(block, room))
                 if tainted:
                     pass  # one tainted block seldom comes alone
-                elif self.spectra:
+                elif self.spectra and self.in_place:
                     # the sum finds NaN and Inf, and brings the block into the cache;
                     # einsum, since a BLAS dot product may start threads
-                    tainted = not np.isfinite(np.einsum("ij->", part))
+                    tainted = not np.isfinite(np.einsum("ij->", self.x[block[0]]))
                 else:
                     self._multiply(inputs, outputs)
                     tainted = self._is_tainted(outputs)
                 if tainted:
                     tainted = self._localise(block, outputs)
-                elif self.spectra:
+                elif self.spectra and self.in_place:
                     self._multiply(inputs, outputs)
                 if self.offset is not None:
                     y = self._of_y(block)
-                    y += self.offset if self.spectra else self.offset[:, None]
+                    if self.spectra:
+                        subtract_rows(y, -self.offset, y)
+                    else:
+                        y += self.offset[:, None]
                 if len(self.undefined):
                     self._of_y(block)[:, self.undefined] = np.nan
 
     def _multiply(self, inputs: list[Array], outputs: list[Array]) -> None:
         for w, x, y in zip(self.weights, inputs, outputs, strict=True):
-            if self.spectra:
-                np.matmul(x, w, out=y)
-            else:
-                np.matmul(w, x, out=y)
+            spectra = x.shape[-2 if self.spectra else -1]
+            if spectra <= self.piece:
+                self._product(w, x, y)
+                continue
+            # the products of a block in one call, each small enough for one thread
+            whole = slice(spectra // self.piece * self.piece)
+            self._product(w[:, None], self._pieces(x, whole), self._pieces(y, whole))
+            if whole.stop < spectra:
+                rest = slice(whole.stop, None)
+                self._product(w, self._cut(x, rest), self._cut(y, rest))
+
+    def _product(self, w: Array, x: Array, y: Array) -> None:
+        if self.spectra:
+            np.matmul(x, w, out=y)
+        else:
+            np.matmul(w, x, out=y)
+
+    def _cut(self, array: Array, part: slice) -> Array:
+        return array[..., part, :] if self.spectra else array[..., part]
+
+    def _pieces(self, array: Array, part: slice) -> Array:
+        """Spectra in pieces: (tile, piece, ...) or (tile, piece, before, ...)."""
+        array = self._cut(array, part)
+        if self.spectra:
+            return array.reshape(len(array), -1, self.piece, array.shape[-1])
+        return np.moveaxis(array.reshape(*array.shape[:-1], -1, self.piece), -2, 1)
 
     def _is_tainted(self, outputs: list[Array]) -> bool:
         """Whether any input was NaN or Inf: they reach every output of their tile."""
-        total = sum(float(np.add.reduce(y[:, :, 0], axis=None)) for y in outputs)
-        return not np.isfinite(total)
+        first = [y[..., 0] if self.spectra else y[:, :, 0] for y in outputs]
+        return not np.isfinite(sum(float(np.add.reduce(y, axis=None)) for y in first))
 
     def _localise(self, block: Block, outputs: list[Array]) -> bool:
         """Multiply a block with each NaN and Inf held to the outputs it supports.
@@ -259,7 +296,7 @@ class _Work:
             bad = ~np.isfinite(some)
             np.copyto(some, 0, where=bad)
             source[:, few] = some
-            spoils.append((target, few, self._spoilt(np.ascontiguousarray(bad))))
+            spoils.append((target, few, self.support.spoilt(np.ascontiguousarray(bad))))
         self._multiply(self._inputs(part), outputs)
         for target, few, spoilt in spoils:
             some = target[:, few]
@@ -267,69 +304,38 @@ class _Work:
             target[:, few] = some
         return bool(spoils)
 
-    @functools.cached_property
-    def _reach(self) -> tuple[list[tuple[Array, Array, Array]], Array]:
-        """Outputs by the length of their support, 1, 2 to 3, 4 to 7, ... inputs.
-
-        For each length: the outputs, where their support begins, and where its last 1,
-        2, 4, ... inputs do. Apart, the outputs whose support has gaps.
-        """
-        indptr, indices = self.matrix.indptr, self.matrix.indices
-        count = np.diff(indptr)
-        used = count > 0
-        first, length = np.zeros((2, len(count)), np.intp)
-        first[used] = indices[indptr[:-1][used]]
-        length[used] = indices[indptr[1:][used] - 1] + 1 - first[used]
-        levels = []
-        size = 1
-        while size <= length.max(initial=0):
-            rows = np.flatnonzero((size <= length) & (length < 2 * size))
-            levels.append((rows, first[rows], first[rows] + length[rows] - size))
-            size *= 2
-        return levels, np.flatnonzero(length > count)
-
-    def _spoilt(self, bad: Array) -> Array:
-        """Whether the support of each output meets any that is bad, (n, spectrum)."""
-        levels, in_pieces = self._reach
-        spoilt = np.zeros((self.matrix.shape[0], bad.shape[1]), np.bool_)
-        met = bad  # any bad one of 1, 2, 4, ... inputs from each on
-        for power, (rows, first, last) in enumerate(levels):
-            if len(rows):
-                spoilt[rows] = met[first] | met[last]
-            met = met[: -(2**power)] | met[2**power :]
-        if len(in_pieces):
-            spoilt[in_pieces] = self.support[in_pieces] @ bad.astype(np.float32) > 0
-        return spoilt
-
     def _blocks(self) -> list[Block]:
         before = self.x.shape[0]
         after = 1 if self.spectra else self.x.shape[2]
-        largest = max((run.rows * run.columns for run in self.runs), default=1)
-        size = min(4096, PRODUCT // max(1, largest))
-        if self.spectra:
-            size = min(size, _SAMPLES_IN_CACHE // max(1, self.x.shape[1]))
-        size = max(16, size)
-        group = max(1, size // after)
+        group = max(1, self.size // after)
         return [
-            (slice(b, min(b + group, before)), slice(p, min(p + size, after)))
+            (slice(b, min(b + group, before)), slice(p, min(p + self.size, after)))
             for b in range(0, before, group)
-            for p in range(0, after, size)
+            for p in range(0, after, self.size)
         ]
 
-    def _part(self, block: Block) -> Array:
+    def _part(self, block: Block, room: Array | None = None) -> Array:
         """Copy of a block of x, in the dtype of y, less the shift."""
         part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
         if self.used is not None:
             part = part[:, self.used]
-        out = np.empty(part.shape, self.y.dtype)
-        if self.spectra and out.strides[0] % _ALIASED == 0:
-            count, columns = part.shape
-            out = np.empty((count, columns + _LINE // out.itemsize), out.dtype)
-            out = out[:, :columns]
+        room = self._room([block]) if room is None else room
+        if self.spectra:
+            out = room.reshape(-1, self.width)[: len(part), : part.shape[1]]
+        else:
+            out = room[: part.size].reshape(part.shape)
         if self.shift is None:
             np.copyto(out, part, casting="unsafe")
-            return out
-        return np.subtract(part, self.shift, out=out, dtype=out.dtype, casting="unsafe")
+        elif self.spectra:
+            subtract_rows(part, self.shift, out)
+        else:
+            np.subtract(part, self.shift, out=out, dtype=out.dtype, casting="unsafe")
+        return out
+
+    def _room(self, blocks: list[Block]) -> Array:
+        """Room for the inputs of the largest of some blocks."""
+        sizes = [math.prod(s.stop - s.start for s in block) for block in blocks]
+        return np.empty(max(sizes) * self.width, self.y.dtype)
 
     def _of_y(self, block: Block) -> Array:
         return self.y[block[0]] if self.spectra else self.y[block[0], :, block[1]]

@@ -22,6 +22,8 @@ PRODUCT = 2**18
 # symmetric product, which is slow when it is small
 _TILES = {False: ((16, 32), (32, 64)), True: ((8, 16), (32, 32))}
 _MANY_COLUMNS = 96
+# terms added one by one: small products know no better way, and their rounding grows
+_DEPTH = 256
 
 
 def gram(x: Array) -> Array:
@@ -60,7 +62,7 @@ def _multiply(a: Array, b: Array, out: Array) -> None:
         _multiply(a[:, half:], b, out[half:])
         return
     # a power of two, as most blocks are: no rows are left over
-    depth = 1 << (max(1, PRODUCT // max(1, m * n)).bit_length() - 1)
+    depth = 1 << (max(1, min(_DEPTH, PRODUCT // max(1, m * n))).bit_length() - 1)
     whole = len(a) // depth * depth
     left = a[:whole].reshape(-1, depth, m).swapaxes(1, 2)
     np.add.reduce(left @ b[:whole].reshape(-1, depth, n), axis=0, out=out)

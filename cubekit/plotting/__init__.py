@@ -1,5 +1,6 @@
 """Pictures of cubes. Each draws on `ax` and gives back what it drew (matplotlib)."""
 
+from cubekit.plotting.comparison import comparison
 from cubekit.plotting.fields import gradient_field, hessian
 from cubekit.plotting.images import image, rgb
 from cubekit.plotting.matrices import operator
@@ -9,6 +10,7 @@ from cubekit.plotting.quality import quality
 from cubekit.plotting.spectra import spectra
 
 __all__ = [
+    "comparison",
     "components",
     "distinct_places",
     "gradient_field",
