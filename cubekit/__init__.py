@@ -9,6 +9,7 @@ from cubekit import datasets, plotting
 from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
 from cubekit.errors import (
+    AmbiguousCubeError,
     AxisMismatchError,
     ChunkError,
     ClusterError,
@@ -28,7 +29,15 @@ from cubekit.errors import (
     WriteVerifyError,
 )
 from cubekit.integration import integrate_gradient
-from cubekit.io import SavePlan, open_cube, plan, rechunk, save_cube
+from cubekit.io import (
+    SavePlan,
+    good_samples,
+    open_cube,
+    orthorectify,
+    plan,
+    rechunk,
+    save_cube,
+)
 from cubekit.operators import (
     AxisOperator,
     derivative_operator,
@@ -72,6 +81,7 @@ from cubekit.viewer import explore
 __all__ = [
     "MNF",
     "PCA",
+    "AmbiguousCubeError",
     "Autoencoder",
     "Axis",
     "AxisMismatchError",
@@ -105,6 +115,7 @@ __all__ = [
     "divergence",
     "explore",
     "flattest",
+    "good_samples",
     "gradient",
     "gradient_magnitude",
     "hessian",
@@ -118,6 +129,7 @@ __all__ = [
     "normalize",
     "normalized_difference",
     "open_cube",
+    "orthorectify",
     "plan",
     "plotting",
     "rechunk",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 __all__ = [
+    "AmbiguousCubeError",
     "AxisMismatchError",
     "ChunkError",
     "ClusterError",
@@ -35,6 +36,24 @@ class CoordinateError(CubekitError, ValueError):
 
 class AxisMismatchError(CubekitError, ValueError):
     """Two axes that should be one and the same, and are not."""
+
+
+class AmbiguousCubeError(CubekitError, ValueError):
+    """A file with several cubes, of which none was named.
+
+    Attributes
+    ----------
+    variables : tuple of str
+        Those that can be meant.
+    """
+
+    def __init__(self, message: str, variables: tuple[str, ...]) -> None:
+        super().__init__(message, variables)
+        self.variables = variables
+
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return str(self.args[0])
 
 
 class RecipeError(CubekitError, ValueError):

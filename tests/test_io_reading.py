@@ -196,9 +196,10 @@ def several(file):
 def test_several_cubes_are_listed_and_one_asked_for(new):
     path = new(several)
     with pytest.raises(
-        ValueError, match=r"several cubes: 'smooth', 'slope'.*variable="
-    ):
+        ck.AmbiguousCubeError, match=r"several cubes: 'smooth', 'slope'.*variable="
+    ) as error:
         ck.open_cube(path)
+    assert pickle.loads(pickle.dumps(error.value)).variables == ("smooth", "slope")
     assert ck.open_cube(path, variable="slope").name == "slope"
     with pytest.raises(ValueError, match=r"'nope' is not in .*'smooth', 'slope'"):
         ck.open_cube(path, variable="nope")
@@ -309,6 +310,12 @@ def test_file_that_changed_since_is_refused(new):
     new(several)
     with pytest.raises(ck.CorruptFileError, match="changed while being read"):
         cube.compute()
+
+
+@pytest.mark.parametrize("path", [3, None, b"cube.nc", ["cube.nc"]])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(TypeError, match="open_cube: the path is of type "):
+        ck.open_cube(path)
 
 
 def test_missing_file_is_said_to_be_missing(tmp_path):

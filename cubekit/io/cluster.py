@@ -1,4 +1,4 @@
-"""Blocks computed and encoded by the workers of a Dask cluster."""
+"""Blocks computed, encoded and, where they may, written by the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from cubekit.io.planning import worker_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cubekit.io.codec import Codec
+    from cubekit.io.formats import ChunkCodec, FileContainer
     from cubekit.io.planning import PlannedVariable
 
 __all__ = [
     "EncodingSink",
+    "WorkerSink",
     "client_of_cluster",
     "compute_on_cluster",
     "require_room_on_workers",
@@ -50,7 +51,7 @@ class EncodingSink:
     Parameters
     ----------
     plan : PlannedVariable
-    codec : Codec
+    codec : ChunkCodec
     done : callable, optional
         Whether a block (variable, place) need not be computed.
     """
@@ -58,7 +59,7 @@ class EncodingSink:
     def __init__(
         self,
         plan: PlannedVariable,
-        codec: Codec,
+        codec: ChunkCodec,
         done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
     ) -> None:
         self.array = plan.array
@@ -93,6 +94,56 @@ class EncodingSink:
 
         ChunkSink(self.plan, self.codec, store, nbytes.append).write(block, region)
         return self.plan.variable.name, chunks, sum(nbytes)
+
+
+class WorkerSink:
+    """Where the blocks of a variable go on a worker: into files that all share.
+
+    Parameters
+    ----------
+    plan : PlannedVariable
+    codec : ChunkCodec
+    container : FileContainer
+        One whose chunks can be added from any process.
+    """
+
+    def __init__(
+        self, plan: PlannedVariable, codec: ChunkCodec, container: FileContainer
+    ) -> None:
+        self.array = plan.array
+        self.regions = list(plan.regions())
+        # what travels with each task must be small
+        variable = dataclasses.replace(plan.variable, data=None)
+        self.plan = dataclasses.replace(plan, variable=variable, array=None)
+        self.codec = codec
+        self.container = container
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs."""
+        return {**self.__dict__, "array": None, "regions": None}
+
+    def write(
+        self, block: Any, region: tuple[slice, ...]
+    ) -> tuple[str, dict[tuple[int, ...], int], int]:
+        """Write the chunks of a block; their checksums and its bytes."""
+        checksums: dict[tuple[int, ...], int] = {}
+        nbytes = 0
+
+        def store(
+            name: str,
+            index: tuple[int, ...],
+            encoded: bytes | memoryview,
+            checksum: int,
+        ) -> None:
+            self.container.write_chunk(name, index, encoded)
+            checksums[index] = checksum
+
+        def count(written: int) -> None:
+            nonlocal nbytes
+            nbytes += written
+
+        ChunkSink(self.plan, self.codec, store, count).write(block, region)
+        return self.plan.variable.name, checksums, nbytes
 
 
 def compute_on_cluster(client: Any, sinks: list[Any]) -> Iterator[Any]:
