@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 import cubekit as ck
-from cubekit.io import preflight
+from cubekit import preflight
 
 
 @pytest.fixture

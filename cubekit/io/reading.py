@@ -17,8 +17,8 @@ from cubekit.io.envi import find_envi, read_envi
 from cubekit.io.geotiff import is_tiff, read_geotiff
 from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import NetcdfReader, read_structure
-from cubekit.io.preflight import preflight
 from cubekit.io.record import check_finished, check_record
+from cubekit.preflight import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
