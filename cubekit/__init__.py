@@ -29,7 +29,15 @@ from cubekit.errors import (
     WriteVerifyError,
 )
 from cubekit.integration import integrate_gradient
-from cubekit.io import SavePlan, open_cube, plan, rechunk, save_cube
+from cubekit.io import (
+    SavePlan,
+    good_samples,
+    open_cube,
+    orthorectify,
+    plan,
+    rechunk,
+    save_cube,
+)
 from cubekit.operators import (
     AxisOperator,
     derivative_operator,
@@ -107,6 +115,7 @@ __all__ = [
     "divergence",
     "explore",
     "flattest",
+    "good_samples",
     "gradient",
     "gradient_magnitude",
     "hessian",
@@ -120,6 +129,7 @@ __all__ = [
     "normalize",
     "normalized_difference",
     "open_cube",
+    "orthorectify",
     "plan",
     "plotting",
     "rechunk",

@@ -12,9 +12,11 @@ from cubekit.cli.demo import demo
 from cubekit.cli.derivative import derivative
 from cubekit.cli.info import info
 from cubekit.cli.pca import pca
+from cubekit.cli.quicklook import quicklook
 from cubekit.cli.resample import resample
 from cubekit.cli.run import run
 from cubekit.cli.savgol import savgol
+from cubekit.cli.view import view
 
 __all__ = ["main"]
 
@@ -35,8 +37,10 @@ for command in (
     derivative,
     info,
     pca,
+    quicklook,
     resample,
     run,
     savgol,
+    view,
 ):
     main.add_command(command)

@@ -13,6 +13,10 @@ from cubekit.summary import printable
 __all__ = ["Command", "one_line"]
 
 
+# what is told in a line; an ImportError names the extra that is missing
+_TOLD = (CubekitError, ValueError, TypeError, OSError, ImportError)
+
+
 class Command(click.Command):
     """Command with --quiet and --debug, whose errors are one line."""
 
@@ -43,7 +47,7 @@ class Command(click.Command):
                 if debug:
                     raise
                 raise click.ClickException(one_line(group.message)) from None
-            except (CubekitError, ValueError, TypeError, OSError) as error:
+            except _TOLD as error:
                 if debug:
                     raise
                 words = [str(error) or type(error).__name__]

@@ -201,7 +201,8 @@ def _centre(composition: Real) -> Real:
 
 def _maps(rows: Places, columns: Places, seed: int) -> dict[str, Real]:
     """The five numbers of each pixel, (row, column), from its place alone."""
-    v, u = rows[:, None] * _PIXEL, columns[None, :] * _PIXEL
+    v: Real = rows[:, None].astype(np.float64) * _PIXEL
+    u: Real = columns[None, :].astype(np.float64) * _PIXEL
 
     def share(stream: int, size: float, sharpness: float, shift: float = 0) -> Real:
         level = sharpness * waves(u, v, seed, stream, 1 / size) + shift

@@ -93,7 +93,11 @@ def scene(
     strength = checked_noise("scene", noise)
     bands = _bands(gap)
     coords = _coordinates(ny, nx, bands)
-    whole = {"shape": (ny, nx), "seed": int(seed), "noise": strength}
+    whole: dict[str, Any] = {
+        "shape": (ny, nx),
+        "seed": int(seed),
+        "noise": strength,
+    }
     block = functools.partial(_block, bands, **whole)
     data = computed((ny, nx, len(bands)), block)
     cube = xr.DataArray(

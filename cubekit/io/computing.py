@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import dask.array as da
 import numpy as np
@@ -15,14 +15,23 @@ from dask.highlevelgraph import HighLevelGraph
 from cubekit.io.codec import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from cubekit.io.codec import Codec
+    from cubekit.io.formats import ChunkCodec
     from cubekit.io.planning import PlannedVariable
 
-__all__ = ["ChunkSink", "Store", "compute_chunks"]
+__all__ = ["ChunkSink", "Sink", "Store", "compute_chunks", "filled"]
 
 Store: TypeAlias = "Callable[[str, tuple[int, ...], bytes | memoryview, int], None]"
+
+
+class Sink(Protocol):
+    """Where the blocks of one variable go."""
+
+    plan: PlannedVariable
+
+    def write(self, block: Any, region: tuple[slice, ...]) -> None:
+        """Take a block and its place."""
 
 
 class ChunkSink:
@@ -31,7 +40,7 @@ class ChunkSink:
     Parameters
     ----------
     plan : PlannedVariable
-    codec : Codec
+    codec : ChunkCodec
     store : callable
         Called with the variable, the index of a chunk, its encoded bytes and their
         checksum; from several threads.
@@ -42,7 +51,7 @@ class ChunkSink:
     def __init__(
         self,
         plan: PlannedVariable,
-        codec: Codec,
+        codec: ChunkCodec,
         store: Store,
         report: Callable[[int], None],
     ) -> None:
@@ -75,16 +84,20 @@ class ChunkSink:
                     for c, i, k in zip(chunk, index, region, strict=True)
                 )
             ]
-            if part.shape != chunk:
-                fill = self.plan.variable.fill
-                full = np.full(chunk, 0 if fill is None else fill, block.dtype)
-                full[tuple(slice(n) for n in part.shape)] = part
-                part = full
-            yield index, part
+            yield index, filled(part, chunk, self.plan.variable.fill)
+
+
+def filled(part: Any, chunk: tuple[int, ...], fill: Any) -> Any:
+    """Chunk from its part inside the cube; beyond its edge lie fill values."""
+    if part.shape == chunk:
+        return part
+    full = np.full(chunk, 0 if fill is None else fill, part.dtype)
+    full[tuple(slice(n) for n in part.shape)] = part
+    return full
 
 
 def compute_chunks(
-    sinks: list[ChunkSink],
+    sinks: Sequence[Sink],
     workers: int,
     done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
 ) -> None:
@@ -92,7 +105,7 @@ def compute_chunks(
 
     Parameters
     ----------
-    sinks : list of ChunkSink
+    sinks : sequence of Sink
         One for each variable.
     workers : int
         Blocks under way at a time.

@@ -6,6 +6,8 @@ through `FILES`.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-__all__ = ["FILES", "Files", "StagedFile"]
+__all__ = ["FILES", "Files", "StagedFile", "write_all"]
+
+
+_HERE, _EXCHANGE = -100, 2  # as in the headers of the systems
 
 _PENDING = 2**26  # bytes after which they are sent on to the disk
 
@@ -51,6 +56,20 @@ class Files:
         """Move a file over another."""
         source.replace(target)
 
+    def exchange(self, source: Path, target: Path) -> None:
+        """Swap two names in one step; OSError where the system has no such step."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        paths = os.fsencode(source), os.fsencode(target)
+        if hasattr(libc, "renameat2"):  # Linux
+            status = libc.renameat2(_HERE, paths[0], _HERE, paths[1], _EXCHANGE)
+        elif hasattr(libc, "renamex_np"):  # macOS
+            status = libc.renamex_np(*paths, _EXCHANGE)
+        else:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        if status:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(target))
+
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; raise if it is taken."""
         target.hardlink_to(source)
@@ -67,6 +86,14 @@ class Files:
 
 
 FILES = Files()
+
+
+def write_all(handle: int, data: bytes | memoryview, offset: int = 0) -> None:
+    """Write all of a buffer at an offset."""
+    view = memoryview(data)
+    done = 0
+    while done < len(view):
+        done += FILES.write(handle, view[done:], offset + done)
 
 
 class StagedFile(io.RawIOBase):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cubekit.errors import CorruptFileError, OutputExistsError, ResumeMismatchError
 from cubekit.io.codec import crc32
-from cubekit.io.files import FILES
+from cubekit.io.files import FILES, write_all
 from cubekit.io.staging import hold, resume_folder
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Journal:
         """Keep an encoded chunk."""
         with self._lock:
             entry = _Entry(self._size, len(data), checksum)
-            _write_all(self._chunks, data, self._size)
+            write_all(self._chunks, data, self._size)
             self._size += len(data)
             self.entries[name, index] = entry
             self._pending.append(_line([name, list(index), *entry]))
@@ -171,19 +171,12 @@ class Journal:
         """First the chunks, then the lines that say they are there."""
         FILES.fsync(self._chunks)
         text = "".join(self._pending).encode()
-        _write_all(self._journal, text, self._journal_size)
+        write_all(self._journal, text, self._journal_size)
         self._journal_size += len(text)
         FILES.fsync(self._journal)
         self._pending.clear()
         self._pending_bytes = 0
         self._last = time.monotonic()
-
-
-def _write_all(handle: int, data: bytes | memoryview, offset: int) -> None:
-    view = memoryview(data)
-    done = 0
-    while done < len(view):
-        done += FILES.write(handle, view[done:], offset + done)
 
 
 def _line(content: Any) -> str:

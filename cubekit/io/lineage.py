@@ -76,11 +76,16 @@ def _behind(array: Any) -> Iterator[str]:
         if isinstance(array, FileArray):
             yield array.source.path
             return
-        store = getattr(array, "datastore", None)
-        if store is not None:
-            yield str(getattr(store, "_filename", ""))
+        name = getattr(getattr(array, "datastore", None), "_filename", None)
+        if name is not None:
+            yield str(name)
             return
-        array = getattr(array, "array", None)
+        # the zarr library's own, alone or in one of xarray's wrappers
+        folder = getattr(getattr(array, "store", None), "root", None)
+        if folder is not None:
+            yield str(folder)
+            return
+        array = getattr(array, "array", getattr(array, "_array", None))
         if array is None:
             return
 
@@ -92,13 +97,17 @@ def refuse_own_input(cube: xr.DataArray | xr.Dataset, target: Path) -> None:
     except OSError:
         return
     for path in sorted(source_files(cube)):
-        try:
-            same = os.path.samestat(Path(path).stat(), there)
-        except OSError:
-            continue
-        if same:
+        if any(_is(there, behind) for behind in (Path(path), *Path(path).parents)):
             raise SameFileError(
                 f"save_cube: {target} is the file that the cube is read from "
                 f"({path}). Writing would destroy its own input. Give another path, "
                 "and move the new file over the old one afterwards."
             )
+
+
+def _is(there: os.stat_result, path: Path) -> bool:
+    """Whether a path leads to the same; also a folder that the source lies in."""
+    try:
+        return os.path.samestat(path.stat(), there)
+    except OSError:
+        return False

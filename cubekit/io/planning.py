@@ -13,8 +13,13 @@ from dask.base import tokenize
 
 from cubekit import kernels
 from cubekit.arguments import require_integer
-from cubekit.io.direct import ChunkReader
-from cubekit.io.layout import aligned_blocks, block_shape, chunk_shape, times_read
+from cubekit.io.layout import (
+    CHUNK_BYTES,
+    aligned_blocks,
+    block_shape,
+    chunk_shape,
+    times_read,
+)
 from cubekit.io.lineage import file_arrays, largest_read
 from cubekit.io.preparing import prepared
 
@@ -75,7 +80,10 @@ class PlannedVariable:
 
 
 def planned(
-    variable: OutputVariable, chunks: Mapping[str, int], by_content: bool = False
+    variable: OutputVariable,
+    chunks: Mapping[str, int],
+    by_content: bool = False,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> PlannedVariable:
     """Plan for one variable; the chunks of some dims may be given.
 
@@ -88,7 +96,7 @@ def planned(
     whole = _band_axis(variable)
     lazy = isinstance(data, da.Array)
     blocks = data.chunks if lazy else [(n,) for n in data.shape]
-    default = chunk_shape(blocks, data.dtype.itemsize, whole)
+    default = chunk_shape(blocks, data.dtype.itemsize, whole, chunk_bytes)
     chunk = tuple(
         min(chunks.get(d, c), n)
         for d, c, n in zip(variable.dims, default, data.shape, strict=True)
@@ -275,9 +283,9 @@ def _times_read(plan: PlannedVariable) -> float:
     """How often the chunks of the source are decoded for the blocks of a variable."""
     return max(
         [
-            times_read(plan.array.chunks, source.reader.chunk)
+            times_read(plan.array.chunks, chunk)
             for source in file_arrays(plan.array)
-            if isinstance(source.reader, ChunkReader)
+            if (chunk := getattr(source.reader, "chunk", None)) is not None
             and source.shape == plan.array.shape
         ],
         default=1.0,

@@ -30,21 +30,32 @@ _NEAR = 2**14  # bytes that are rather read over than skipped
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A file as it was when it was opened."""
+    """A file, or a folder that is one, as it was when it was opened.
+
+    Parameters
+    ----------
+    path : str
+    identity : tuple of int
+        Device, inode, size and time of change in ns.
+    witness : str
+        File whose identity it is, where `path` is a folder.
+    """
 
     path: str
-    identity: tuple[int, int, int, int]  # device, inode, size, mtime in ns
+    identity: tuple[int, int, int, int]
+    witness: str = ""
 
     @classmethod
-    def of(cls, path: Path) -> Source:
+    def of(cls, path: Path, witness: Path | None = None) -> Source:
         """File at a path, links resolved."""
         path = path.resolve()
-        return cls(str(path), _identity(path.stat()))
+        seen = "" if witness is None else str(witness)
+        return cls(str(path), _identity((witness or path).stat()), seen)
 
     def check(self) -> None:
         """Raise unless the file is still the one that was opened."""
         try:
-            found = _identity(Path(self.path).stat())
+            found = _identity(Path(self.witness or self.path).stat())
         except FileNotFoundError:
             found = None
         if found != self.identity:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cubekit.io.planning import PlannedVariable
 
-__all__ = ["Checksums", "verify_chunks", "verify_small"]
+__all__ = ["Checksums", "differs", "verify_chunks", "verify_small"]
 
 # of encoded chunks, by variable and index
 Checksums = dict[str, dict[tuple[int, ...], int]]
@@ -36,12 +36,12 @@ def verify_small(path: Path, plans: list[PlannedVariable]) -> None:
             try:
                 found = np.asarray(stored[...])
             except (OSError, RuntimeError) as error:
-                raise _differs(plan.variable.name, "") from error
+                raise differs(plan.variable.name, "") from error
             same = found.shape == given.shape and np.array_equal(
                 found, given, equal_nan=given.dtype.kind == "f"
             )
             if not same:
-                raise _differs(plan.variable.name, "")
+                raise differs(plan.variable.name, "")
 
 
 def verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
@@ -75,10 +75,11 @@ def verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
     with ThreadPoolExecutor(workers) as pool:
         for part, wrong in zip(parts, pool.map(differing, parts), strict=True):
             if wrong:
-                raise _differs(part[0], f" at {wrong}")
+                raise differs(part[0], f" at {wrong}")
 
 
-def _differs(name: str, where: str) -> WriteVerifyError:
+def differs(name: str, where: str) -> WriteVerifyError:
+    """Return the error for a variable, and a place in it."""
     return WriteVerifyError(
         f"save_cube: {name!r} read back{where} differs from what was written. The disk "
         "or the connection to it changed the data. Nothing was replaced. Save again, "

@@ -20,6 +20,7 @@ __all__ = [
     "colours",
     "is_diverging",
     "nearest_band",
+    "some_colour",
     "span",
     "three_bands",
     "true_colour",
@@ -60,6 +61,19 @@ def true_colour(axis: Axis) -> list[int]:
             )
         index.append(int(good[apart.argmin()]))
     return index
+
+
+def some_colour(axis: Axis) -> tuple[list[int], bool]:
+    """Positions of three bands, and whether they are true colour.
+
+    What is not in the visible gets good bands at three quarters, half and a quarter of
+    the axis, the shortest wavelength blue.
+    """
+    try:
+        return true_colour(axis), True
+    except ValueError:
+        good = axis.good_samples if len(axis.good_samples) else np.arange(len(axis))
+        return [int(good[len(good) * k // 4]) for k in (3, 2, 1)], False
 
 
 def three_bands(axis: Axis, bands: Sequence[float]) -> list[int]:

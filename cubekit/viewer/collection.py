@@ -22,9 +22,10 @@ from cubekit.spectral import savgol_filter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cubekit.viewer.layers import Window
     from cubekit.viewer.view import View
 
-__all__ = ["Collection", "Picked", "Window"]
+__all__ = ["Collection", "Picked"]
 
 Array = npt.NDArray[np.float64]
 
@@ -62,15 +63,6 @@ class Picked:
             return self.name
         some = f"{self.pixels} of {self.of}" if self.pixels < self.of else self.pixels
         return f"{self.name}, mean of {some}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """How spectra are smoothed, and which derivative is taken."""
-
-    window_length: int = 11
-    polyorder: int = 3
-    deriv: int = 1
 
 
 class Collection:

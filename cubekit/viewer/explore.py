@@ -119,10 +119,7 @@ def serve(
         started(address)
     if show:
         server.show("/")
-    try:
-        server.run_until_shutdown()
-    finally:
-        server.stop()
+    server.run_until_shutdown()
 
 
 def _layout(view: View) -> Any:

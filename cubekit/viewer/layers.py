@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from cubekit.operators import savgol_operator
-from cubekit.plotting.colours import true_colour
+from cubekit.plotting.colours import some_colour
 from cubekit.plotting.labels import label_of
 from cubekit.plotting.sampling import thinned
 from cubekit.reduction import PCA
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from cubekit.axis import Axis
     from cubekit.operators import AxisOperator
 
-__all__ = ["Layer", "band", "colour", "derivative", "fit_pca", "principal"]
+__all__ = [
+    "Layer",
+    "Window",
+    "band",
+    "colour",
+    "derivative",
+    "fit_pca",
+    "principal",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +56,8 @@ class Layer:
     @property
     def bands(self) -> list[int]:
         """Positions of all bands that are needed, ascending."""
-        return np.unique(np.concatenate([at for at, _ in self.sums])).tolist()
+        every = np.concatenate([at for at, _ in self.sums])
+        return [int(b) for b in np.unique(every)]
 
     def __call__(self, values: npt.NDArray[Any], bands: list[int]) -> Array:
         """Channels of values (..., band) that hold these bands; (..., channel)."""
@@ -62,25 +71,25 @@ class Layer:
         )
 
 
-def colour(axis: Axis) -> Layer:
-    """True colour; of what has none, the bands at three quarters, half and a quarter.
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """How spectra are smoothed, and which derivative is taken."""
 
-    Short wavelengths are blue.
-    """
-    title = "true colour"
-    try:
-        index = true_colour(axis)
-    except ValueError:  # not in the visible
-        good = axis.good_samples
-        index = good[[len(good) * k // 4 for k in (3, 2, 1)]].tolist()
-        index.sort(key=lambda i: -axis.values[i])
-        title = "false colour"
+    window_length: int = 11
+    polyorder: int = 3
+    deriv: int = 1
+
+
+def colour(axis: Axis) -> Layer:
+    """True colour, or three bands of what is not in the visible."""
+    index, is_true = some_colour(axis)
+    title = "true colour" if is_true else "false colour"
     places = ", ".join(f"{axis.values[i]:.4g}" for i in index)
     return Layer(
         f"{title}: {places} {axis.units or ''}".rstrip(),
         "",
         [(np.array([i]), np.ones(1)) for i in index],
-        joint=title == "true colour",
+        joint=is_true,
     )
 
 
@@ -93,11 +102,12 @@ def band(cube: xr.DataArray, axis: Axis, position: int) -> Layer:
     )
 
 
-def derivative(
-    cube: xr.DataArray, axis: Axis, position: int, *, deriv: int, **window: int
-) -> Layer:
+def derivative(cube: xr.DataArray, axis: Axis, position: int, window: Window) -> Layer:
     """Derivative of the smoothed spectra at one band."""
-    operator = savgol_operator(axis, deriv=deriv, **window).isel(np.array([position]))
+    deriv = window.deriv
+    operator = savgol_operator(
+        axis, window.window_length, window.polyorder, deriv=deriv, max_gap="auto"
+    ).isel(np.array([position]))
     # the label that the operator itself gives its result
     few = xr.DataArray(
         np.zeros(len(axis), np.float32), axis.to_coords(), axis.dim, cube.name

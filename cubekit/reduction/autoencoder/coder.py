@@ -75,17 +75,30 @@ class Coder:
         out = np.empty(size, _float(scores))
         weights = self._tensors(out.dtype)
         for part in self._parts(scores):
-            z = torch.from_numpy(np.ascontiguousarray(scores[part], out.dtype))
-            for k in range(self.layout.components):
-                # spectra do not depend on each other: one product gives a column of all
-                along = torch.zeros_like(z)
-                along[:, k] = 1
-                _, slope = torch.func.jvp(
-                    lambda at: decode(weights, at, self.layout), (z,), (along,)
-                )
-                out[part, :, k] = slope.numpy() * self.scale
+            z = torch.from_numpy(np.array(scores[part], out.dtype))
+            with torch.inference_mode(False), torch.enable_grad():
+                out[part] = self._slopes(z, weights) * self.scale[:, None]
         out[~np.isfinite(scores).all(axis=1)] = np.nan
         return out.reshape(len(scores), -1)
+
+    def _slopes(self, z: Any, weights: Any) -> Array:
+        """Derivatives of the standardised spectra, (spectrum, band, component).
+
+        The product of the transposed Jacobian with `along` is linear in `along`, and
+        its own derivative a column of the Jacobian, of all spectra at once.
+        """
+        torch = load_torch()
+        z = z.clone().requires_grad_()
+        spectra = decode(weights, z, self.layout)
+        along = torch.zeros_like(spectra).requires_grad_()
+        (back,) = torch.autograd.grad(spectra, z, along, create_graph=True)
+        columns = []
+        for k in range(self.layout.components):
+            unit = torch.zeros_like(z)
+            unit[:, k] = 1
+            columns += torch.autograd.grad(back, along, unit, retain_graph=True)
+        slopes: Array = torch.stack(columns, dim=2).numpy()
+        return slopes
 
     def _encoded(self, x: Array) -> Array:
         torch = load_torch()
@@ -188,7 +201,8 @@ def _on_block(x: Array, axis: int, how: Vectors) -> Array:
     for piece in pieces(source.shape[:-1], most):
         part = source[piece]
         values = how.function(part.reshape(-1, part.shape[-1])[:, how.keep])
-        target[(*piece, how.places)] = values.reshape(*part.shape[:-1], -1)
+        where: tuple[Any, ...] = (*piece, how.places)
+        target[where] = values.reshape(*part.shape[:-1], -1)
     return out
 
 

@@ -77,10 +77,10 @@ def judged(
     weights: Mapping[str, Array], layout: Layout, pool: Pool, template: Projection
 ) -> tuple[Coder, dict[str, Any]]:
     """Network with its latents in order, and the attributes of a fitted model."""
-    held = pool.held if len(pool.held) else pool.train[:4096]
-    held = held.astype(np.float64) * pool.scale + pool.mean
+    some = pool.held if len(pool.held) else pool.train[:4096]
+    held = some.astype(np.float64) * pool.scale + pool.mean
     plain = {name: np.asarray(value) for name, value in weights.items()}
-    coder = Coder(layout, plain, pool.mean, pool.scale, whole=False)
+    coder = Coder(layout, plain, pool.mean, pool.scale, pool.whole)
     scores = coder.scores(held)
     shift, size = np.zeros(layout.components), np.ones(layout.components)
     if not layout.variational:

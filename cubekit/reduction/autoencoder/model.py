@@ -199,12 +199,7 @@ class Autoencoder(TrainedNetwork):
         hidden = tuple(_HIDDEN[layers] if hidden is None else hidden)
         for size in hidden:
             require_integer("Autoencoder", "hidden", size, 1)
-        real = isinstance(beta, numbers.Real) and not isinstance(beta, bool)
-        if not real or not 0 <= beta < math.inf:
-            raise ValueError(
-                f"Autoencoder: beta={beta!r} is out of range. It weighs the divergence "
-                "of the scores. Use beta=1, or 0 for none."
-            )
+        _require_beta(beta)
         require_integer("Autoencoder", "seed", seed, 0)
         require_integer("Autoencoder", "epochs", epochs, 1)
         require_integer("Autoencoder", "warm_up", warm_up, 0)
@@ -448,3 +443,13 @@ class Autoencoder(TrainedNetwork):
 def _default(parameter: inspect.Parameter, layers: str) -> Any:
     """Value of a parameter that is not given."""
     return _HIDDEN[layers] if parameter.name == "hidden" else parameter.default
+
+
+def _require_beta(beta: Any) -> None:
+    """Raise unless it is a weight: a number, finite and not negative."""
+    real = isinstance(beta, numbers.Real) and not isinstance(beta, bool)
+    if not real or not 0 <= beta < math.inf:
+        raise ValueError(
+            f"Autoencoder: beta={beta!r} is out of range. It weighs the divergence of "
+            "the scores. Use beta=1, or 0 for none."
+        )

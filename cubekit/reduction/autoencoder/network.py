@@ -80,10 +80,10 @@ def shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
         return every
     given = count * (2 if variational else 1)
     if layers == "dense":
+        last: tuple[int, ...] = (bands, hidden[0])
         up = list(itertools.pairwise((bands, *hidden)))
         down = list(itertools.pairwise((count, *hidden[::-1])))
         inner = hidden[-1]
-        last = (bands, hidden[0])
         for k, (size, into) in enumerate(up):
             every |= {f"encoder_{k}_weight": (into, size), f"encoder_{k}_bias": (into,)}
         for k, (size, into) in enumerate(down):
@@ -229,4 +229,5 @@ def rearranged(
     for matrix, offset in inward.items():
         new[offset] = new[offset] + new[matrix] @ shift
         new[matrix] = (new[matrix] * size)[:, order]
-    return {name: value.astype(np.float32) for name, value in new.items()}
+    # in one order of memory, so that a product is rounded alike wherever they come from
+    return {name: value.astype(np.float32, order="C") for name, value in new.items()}

@@ -11,7 +11,6 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dask
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +71,7 @@ class Blocks:
             array[(*piece[:axis], slice(None), *piece[axis:])] for piece in block.pieces
         ]
         if isinstance(array, da.Array):
-            parts = dask.compute(*parts)
+            parts = da.compute(*parts)
         rows = [
             np.moveaxis(part, axis, -1).reshape(-1, part.shape[axis]) for part in parts
         ]
@@ -142,7 +141,7 @@ class Pool:
 
     def __init__(self, blocks: Blocks, seed: int, *, whole: bool, fewest: int) -> None:
         self._blocks, self._seed = blocks, seed
-        self._whole, self._fewest = whole, fewest
+        self.whole, self._fewest = whole, fewest
         self._held_share = min(_HELD_SHARE, _HELD_MOST / max(1, blocks.spectra))
         self._order: list[int] = []
         self._round = 0
@@ -222,7 +221,7 @@ class Pool:
         with np.errstate(all="ignore"):  # NaN and Inf are looked for
             finite = np.isfinite(values)
         missing = finite.shape[1] - np.count_nonzero(finite, axis=1)
-        least = finite.shape[1] if self._whole else self._fewest + 1
+        least = finite.shape[1] if self.whole else self._fewest + 1
         use = finite.shape[1] - missing >= min(least, finite.shape[1])
         if self._round == 0:
             self.dropped += int(np.count_nonzero(~use))
@@ -270,7 +269,7 @@ def _rough(values: npt.NDArray[Any]) -> tuple[Real, Real]:
 def _mean_and_spread(values: npt.NDArray[Any]) -> tuple[Real, Real]:
     """Mean and standard deviation of what is there, by band; NaN if nothing is."""
     step = max(1, 2**21 // max(1, values.shape[1]))
-    parts = [values[k : k + step] for k in range(0, len(values), step)]
+    parts = [values[k : k + step] for k in range(0, max(1, len(values)), step)]
     count = sum(np.count_nonzero(np.isfinite(part), axis=0) for part in parts)
     with np.errstate(all="ignore"):
         mean = sum(np.nansum(part, axis=0, dtype=np.float64) for part in parts) / count

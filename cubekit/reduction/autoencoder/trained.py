@@ -265,11 +265,10 @@ class TrainedNetwork(FittedReduction):
             scores.ndim - 1,
             Vectors(self._coder.jacobian, every, places, bands * count),
         )
-        coords = {
-            **{k: v for k, v in scores.coords.items() if "component" not in v.dims},
-            **fitted.axis.to_coords(),
-            **self._component_coords(),
+        coords: dict[Any, Any] = {
+            k: v for k, v in scores.coords.items() if "component" not in v.dims
         }
+        coords |= {**fitted.axis.to_coords(), **self._component_coords()}
         units = {} if fitted.units is None else {"units": fitted.units}
         return xr.DataArray(
             flat.reshape(*flat.shape[:-1], bands, count),

@@ -29,9 +29,9 @@ __all__ = ["Schedule", "Trained", "train"]
 Real = npt.NDArray[np.float64]
 
 _EPOCH = (2**16, 2**17)  # spectra in an epoch, taken again if there are fewer
-_PATIENCE = 4  # epochs without a gain, before steps become smaller
+_PATIENCE = 6  # epochs without a gain, before steps become smaller
 _SMALLER, _REDUCTIONS = 0.3, 3
-_GAIN = 2e-3  # relative, in the mean squared error, that counts as one
+_GAIN = 1e-3  # relative, in the mean squared error, that counts as one
 _LEAST = 1e-12  # relative squared error below which float32 tells nothing
 FILLINGS = 3  # times that missing bands are estimated before a step
 
@@ -74,7 +74,7 @@ def train(
     likelihood becomes at its best variance.
     """
     torch = load_torch()
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
         return _Training(pool, layout, schedule).run(report)
 
 
