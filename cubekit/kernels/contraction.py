@@ -29,11 +29,14 @@ from cubekit.kernels.tiles import Run, cut, used_columns
 __all__ = ["Contracted", "contract_array", "contract_spectra"]
 
 Array = npt.NDArray[Any]
+Places = npt.NDArray[np.intp]
 Block = tuple[slice, slice]
 
 # outputs a tile, measured best where pixels are contiguous and where spectra are
 _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
 _SAMPLES_WORTH_A_THREAD = 2**19
+_ALL = slice(None)
+_SPECTRA_AT_LEAST = 16
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
 
@@ -85,7 +88,7 @@ class Contracted(NamedTuple):
     result: Array
     x: Array  # (before, n, after), in the order of memory
     y: Array  # (before, m, after), a view of the result
-    tainted: npt.NDArray[np.intp]  # spectra, by their place in (before, after)
+    tainted: Places  # spectra, by their place in (before, after)
 
 
 def contract_spectra(
@@ -151,7 +154,7 @@ class _Work:
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
         self.matrix = matrix
-        self.tainted: list[npt.NDArray[np.intp]] = []  # spectra, (before, after)
+        self.tainted: list[Places] = []  # spectra, (before, after)
         self.runs = cut(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
         # outputs with a NaN weight are undefined; as zeros they harm no tile
         undefined = np.isnan(matrix.data)
@@ -160,6 +163,10 @@ class _Work:
         weights = np.where(undefined, 0, matrix.data).astype(y.dtype)
         self.weights = [self._dense(run, weights) for run in self.runs]
         widest = max((run.columns for run in self.runs), default=0)
+        largest = max((run.rows * run.columns for run in self.runs), default=1)
+        self.spectra_at_once = max(
+            _SPECTRA_AT_LEAST, min(4096, PRODUCT // max(1, largest))
+        )
         self.in_place = (
             self.x.dtype == y.dtype
             and self.x.strides[-1] == self.x.itemsize
@@ -187,38 +194,34 @@ class _Work:
             list(pool.map(self._run, parts))
 
     def _run(self, blocks: list[Block]) -> None:
-        x_views = [
-            self._view(self.x, run, run.column, run.columns) for run in self.runs
-        ]
-        y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
-        tainted = False
+        x_views, y_views = self._inputs(self.x), self._outputs(self.y)
+        few = [np.zeros(0, np.intp)]
+        many = False
         with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
             for block in blocks:
+                part, y = self._of(self.x, block), self._of(self.y, block)
                 outputs = [self._in(view, block) for view in y_views]
-                if self.in_place:
-                    part = self.x[block[0]]
-                    inputs = [self._in(view, block) for view in x_views]
-                else:
-                    part = self._part(block)
-                    inputs = self._inputs(part)
-                if tainted:
-                    pass  # one tainted block seldom comes alone
-                elif self.spectra:
-                    # the sum finds NaN and Inf, and brings the block into the cache;
-                    # einsum, since a BLAS dot product may start threads
-                    tainted = not np.isfinite(np.einsum("i->", part.reshape(-1)))
-                else:
-                    self._multiply(inputs, outputs)
-                    tainted = self._is_tainted(outputs)
-                if tainted:
-                    tainted = self._localise(block, outputs)
-                elif self.spectra:
-                    self._multiply(inputs, outputs)
-                if self.offset is not None:
-                    y = self._of_y(block)
-                    y += self.offset if self.spectra else self.offset[:, None]
-                if len(self.undefined):
-                    self._of_y(block)[:, self.undefined] = np.nan
+                if not many:
+                    if self.in_place:
+                        inputs = [self._in(view, block) for view in x_views]
+                    else:
+                        part = self._part(part)
+                        inputs = self._inputs(part)
+                    tainted = self._product(part, inputs, outputs)
+                    hit = self._places(block, tainted)
+                    many = 4 * len(hit) > tainted.size
+                    if not many:
+                        few.append(hit)
+                if many:  # one block with many tainted spectra seldom comes alone
+                    part = self._part(self._of(self.x, block))
+                    tainted = self._localise(part, y, outputs)
+                    self.tainted.append(self._places(block, tainted))
+                    many = bool(4 * np.count_nonzero(tainted) > tainted.size)
+                self._finish(y)
+            hit = np.concatenate(few)
+            for k in range(0, len(hit), self.spectra_at_once):
+                self._mend(hit[k : k + self.spectra_at_once])
+            self.tainted.append(hit)
 
     def _multiply(self, inputs: list[Array], outputs: list[Array]) -> None:
         for w, x, y in zip(self.weights, inputs, outputs, strict=True):
@@ -227,38 +230,65 @@ class _Work:
             else:
                 np.matmul(w, x, out=y)
 
-    def _is_tainted(self, outputs: list[Array]) -> bool:
-        """Whether any input was NaN or Inf: they reach every output of their tile."""
-        total = sum(float(np.add.reduce(y[:, :, 0], axis=None)) for y in outputs)
-        return not np.isfinite(total)
+    def _product(self, part: Array, inputs: list[Array], outputs: list[Array]) -> Array:
+        """Multiply a block as it is; tell which spectra had NaN or Inf."""
+        total: Array
+        if self.spectra:
+            # the sum brings the block into the cache; einsum, since a BLAS dot product
+            # may start threads
+            total = np.einsum("ij->i", part)
+            self._multiply(inputs, outputs)
+        else:
+            self._multiply(inputs, outputs)
+            # NaN and Inf reach every output of their tile: one of each tells
+            firsts = [np.add.reduce(y[:, :, 0], axis=0) for y in outputs]
+            total = functools.reduce(np.add, firsts)
+        return ~np.isfinite(total)
 
-    def _localise(self, block: Block, outputs: list[Array]) -> bool:
-        """Multiply a block with each NaN and Inf held to the outputs it supports.
+    def _localise(self, x: Array, y: Array, outputs: list[Array]) -> Array:
+        """Multiply spectra with each NaN and Inf held to the outputs it supports.
 
-        Returns whether there was any.
+        Returns which spectra had any; `x` is changed.
         """
-        part, y = self._part(block), self._of_y(block)
-        spoils = []
+        bad = ~np.isfinite(x)
+        np.copyto(x, 0, where=bad)
+        self._multiply(self._inputs(x), outputs)
         # (n, spectrum) and (m, spectrum)
-        planes = [(part.T, y.T)] if self.spectra else zip(part, y, strict=True)
-        for plane, (source, target) in enumerate(planes, block[0].start):
-            hit = np.flatnonzero(~np.isfinite(np.einsum("ij->j", source)))
-            if not len(hit):
-                continue
-            begin = plane if self.spectra else plane * self.x.shape[2]
-            self.tainted.append(begin + block[1].start + hit)
-            few: Any = hit if 4 * len(hit) < source.shape[1] else slice(None)
-            some = source[:, few]
-            bad = ~np.isfinite(some)
-            np.copyto(some, 0, where=bad)
-            source[:, few] = some
-            spoils.append((target, few, self._spoilt(np.ascontiguousarray(bad))))
-        self._multiply(self._inputs(part), outputs)
-        for target, few, spoilt in spoils:
-            some = target[:, few]
-            np.copyto(some, np.nan, where=spoilt)
-            target[:, few] = some
-        return bool(spoils)
+        planes = [(bad.T, y.T)] if self.spectra else zip(bad, y, strict=True)
+        for source, target in planes:
+            spoilt = self._spoilt(np.ascontiguousarray(source))
+            np.copyto(target, np.nan, where=spoilt)
+        return np.asarray(bad.any(axis=1))
+
+    def _mend(self, hit: Places) -> None:
+        """Multiply a few spectra again, with each NaN and Inf held to its outputs."""
+        # so many as to take the road in BLAS that whole blocks take
+        padded = np.pad(hit, (0, -len(hit) % _SPECTRA_AT_LEAST), mode="edge")
+        where: Any = padded
+        if not self.spectra:
+            # bands first, as they are in memory
+            before, after = np.divmod(padded, self.x.shape[2])
+            where = (before, np.arange(self.x.shape[1])[:, None], after)
+        x = self._part(self.x[where] if self.spectra else self.x[where][None])
+        y = np.empty((len(x), self.matrix.shape[0], *x.shape[2:]), self.y.dtype)
+        self._localise(x, y, self._outputs(y))
+        self._finish(y)
+        if not self.spectra:
+            where = (before, np.arange(self.y.shape[1])[:, None], after)
+        self.y[where] = y if self.spectra else y[0]
+
+    def _finish(self, y: Array) -> None:
+        if self.offset is not None:
+            y += self.offset if self.spectra else self.offset[:, None]
+        if len(self.undefined):
+            y[:, self.undefined] = np.nan
+
+    def _places(self, block: Block, tainted: Array) -> Places:
+        """Places in (before, after) of the tainted spectra of a block."""
+        before, after = np.nonzero(tainted[:, None] if self.spectra else tainted)
+        length = 1 if self.spectra else self.x.shape[2]
+        places: Places = (block[0].start + before) * length + block[1].start + after
+        return places
 
     @functools.cached_property
     def _reach(self) -> tuple[list[tuple[Array, Array, Array]], Array]:
@@ -297,8 +327,7 @@ class _Work:
     def _blocks(self) -> list[Block]:
         before = self.x.shape[0]
         after = 1 if self.spectra else self.x.shape[2]
-        largest = max((run.rows * run.columns for run in self.runs), default=1)
-        size = max(16, min(4096, PRODUCT // max(1, largest)))
+        size = self.spectra_at_once
         group = max(1, size // after)
         return [
             (slice(b, min(b + group, before)), slice(p, min(p + size, after)))
@@ -306,9 +335,8 @@ class _Work:
             for p in range(0, after, size)
         ]
 
-    def _part(self, block: Block) -> Array:
-        """Contiguous copy of a block of x, in the dtype of y, less the shift."""
-        part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
+    def _part(self, part: Array) -> Array:
+        """Contiguous copy of a part of x, in the dtype of y, less the shift."""
         if self.used is not None:
             part = part[:, self.used]
         if self.shift is None:
@@ -316,17 +344,24 @@ class _Work:
         out = np.empty(part.shape, self.y.dtype)
         return np.subtract(part, self.shift, out=out, dtype=out.dtype, casting="unsafe")
 
-    def _of_y(self, block: Block) -> Array:
-        return self.y[block[0]] if self.spectra else self.y[block[0], :, block[1]]
+    def _of(self, array: Array, block: Block) -> Array:
+        return array[block[0]] if self.spectra else array[block[0], :, block[1]]
 
     def _inputs(self, part: Array) -> list[Array]:
-        return [self._view(part, run, run.column, run.columns) for run in self.runs]
+        return [self._view(part, run) for run in self.runs]
 
-    def _view(self, array: Array, run: Run, first: int, size: int) -> Array:
+    def _outputs(self, y: Array) -> list[Array]:
+        return [self._view(y, run, outputs=True) for run in self.runs]
+
+    def _view(self, array: Array, run: Run, *, outputs: bool = False) -> Array:
         """Run over an array, (tile, before, size) or (tile, before, size, after)."""
-        if run.scattered is not None and size == run.columns and array is not self.y:
+        if run.scattered is not None and not outputs:
             return array[None, :, run.scattered]
-        advance = run.rows if array is self.y else run.step
+        first, size, advance = (
+            (run.row, run.rows, run.rows)
+            if outputs
+            else (run.column, run.columns, run.step)
+        )
         return as_strided(
             array[:, first:],
             (run.tiles, array.shape[0], size, *array.shape[2:]),
