@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse import csgraph
-from scipy.sparse import linalg as sparse_linalg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +48,8 @@ def regions(
             first = np.take(sample, lean.indices[lean.indptr[rows]], axis=k)[tied]
             other = np.take(sample, lean.indices[lean.indptr[rows] + j], axis=k)[tied]
             ends.append((first, other))
+    from scipy.sparse import csgraph  # noqa: PLC0415  heavy
+
     start, stop = (np.concatenate(part) for part in zip(*ends, strict=True))
     graph = sparse.coo_array(
         (np.ones(len(start), np.int8), (start, stop)), (sample.size, sample.size)
@@ -88,6 +88,8 @@ def aligned(
         columns.append(np.take(label, there, axis=k)[both])
         shifts.append(apart[both])
     start, stop, shift = map(np.concatenate, (rows, columns, shifts))
+    from scipy.sparse import csgraph, linalg  # noqa: PLC0415  heavy
+
     differ = start != stop
     start, stop, shift = start[differ], stop[differ], shift[differ]
     count = int(label.max()) + 1
@@ -102,7 +104,7 @@ def aligned(
     ).tocsr()
     constant = np.zeros(count)
     if len(shift):
-        constant = sparse_linalg.lsqr(matrix, shift, atol=1e-14, btol=1e-14)[0]
+        constant = linalg.lsqr(matrix, shift, atol=1e-14, btol=1e-14)[0]
     graph = sparse.coo_array((ones, (start, stop)), (count, count))
     _, region = csgraph.connected_components(graph, directed=False)
     return field + constant[label], region[label].astype(np.intp)

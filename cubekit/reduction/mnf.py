@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 import xarray as xr
 
 from cubekit import kernels
@@ -284,7 +283,7 @@ class MNF(Estimator):
                 UserWarning,
                 stacklevel=4,
             )
-        values, vectors = scipy.linalg.eigh(whiten @ moments.covariance @ whiten.T)
+        values, vectors = np.linalg.eigh(whiten @ moments.covariance @ whiten.T)
         values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
         values = values[: self.n_components]
         vectors = vectors[:, : self.n_components]
@@ -350,7 +349,7 @@ def _roots(covariance: Array, moments: kernels.Moments) -> tuple[Array, Array, i
     constant = variance <= 4 * np.finfo(np.float64).eps ** 2 * square
     size = np.where(constant, np.where(square > 0, square, 1), variance)
     scale = np.sqrt(np.where(own <= _SINGULAR**2 * size, size, own))
-    values, vectors = scipy.linalg.eigh(covariance / np.outer(scale, scale))
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     floor = _SINGULAR * values[-1]
     rank = int(np.count_nonzero(values > floor))
     root = np.sqrt(np.clip(values, floor, None))
