@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from cubekit import kernels
-from cubekit.kernels import contraction
+from cubekit.kernels import blockwise, contraction
 
 N = 61
 
@@ -333,9 +333,22 @@ def test_a_shift_near_the_data_loses_no_digit_of_float32(axis):
     np.testing.assert_allclose(got, expected, atol=3e-6)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("shift", [None, np.linspace(0, 3000, 15)])
+def test_few_outputs_of_many_spectra_are_the_dense_product(axis, shift):
+    dense = np.random.default_rng(7).normal(size=(5, 15))
+    spectra = np.random.default_rng(8).normal(size=(197, 101, 15))
+    spectra[20, 30, 2], spectra[190, 100, 14] = np.nan, np.inf
+    x = np.ascontiguousarray(np.moveaxis(spectra, -1, axis))
+    got = kernels.contract(x, sparse.csr_array(dense), axis, shift=shift)
+    expected = (spectra - (0 if shift is None else shift)) @ dense.T
+    expected[20, 30] = expected[190, 100] = np.nan
+    np.testing.assert_allclose(np.moveaxis(got, axis, -1), expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_an_input_that_no_output_depends_on_is_not_read(axis, monkeypatch):
-    monkeypatch.setattr(contraction._Work, "_localise", None)
+    monkeypatch.setattr(blockwise.Blockwise, "_localise", None)
     dense = banded().toarray()[:8]
     dense[:, 5] = 0
     x = np.random.default_rng(1).normal(size=(N, N))

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse import csgraph
-from scipy.sparse import linalg as sparse_linalg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +52,8 @@ def regions(
             first = np.take(sample, lean.indices[lean.indptr[rows]], axis=k)[tied]
             other = np.take(sample, lean.indices[lean.indptr[rows] + j], axis=k)[tied]
             ends.append((first, other))
+    from scipy.sparse import csgraph  # noqa: PLC0415  heavy
+
     start, stop = (np.concatenate(part) for part in zip(*ends, strict=True))
     ends.clear()
     graph = sparse.coo_array(
@@ -96,6 +96,8 @@ def aligned(
         stops.append(label[there])
         shifts.append(np.diff(x)[here[k]] * mean - (field[there] - field[here]))
     start, stop, shift = map(np.concatenate, (starts, stops, shifts))
+    from scipy.sparse import csgraph, linalg  # noqa: PLC0415  heavy
+
     count = int(label.max()) + 1
     equation = np.arange(len(shift))
     ones = np.ones(len(shift))
@@ -108,7 +110,7 @@ def aligned(
     ).tocsr()
     constant = np.zeros(count)
     if len(shift):
-        constant = sparse_linalg.lsqr(matrix, shift, atol=1e-14, btol=1e-14)[0]
+        constant = linalg.lsqr(matrix, shift, atol=1e-14, btol=1e-14)[0]
     graph = sparse.coo_array((ones, (start, stop)), (count, count))
     _, region = csgraph.connected_components(graph, directed=False)
     return field + constant[label], region[label].astype(np.intp)

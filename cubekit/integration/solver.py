@@ -12,14 +12,16 @@ import dataclasses
 import functools
 import math
 import threading
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse
 
 from cubekit import kernels
 from cubekit.integration.regions import aligned, regions
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["AxisPair", "GradientSolver", "Solution"]
 
@@ -57,6 +59,8 @@ class GradientSolver:
     @functools.cached_property
     def _modes(self) -> list[tuple[Floats, Floats]]:
         """Eigenvalues and eigenvectors along each axis; zero is exactly zero."""
+        from scipy import linalg  # noqa: PLC0415  heavy
+
         modes: list[tuple[Floats, Floats]] = []
         normals: list[sparse.csr_array] = []
         for pair in self.axes:
