@@ -83,21 +83,21 @@ def aligned(
     label : array, (*grid)
         One label for each region.
     """
-    rows, columns, shifts = [], [], []
+    starts, stops, shifts = [], [], []
     for k, x in enumerate(coordinates):
-        here, there = (np.arange(len(x) - 1), np.arange(1, len(x)))
-        both = np.take(known[k], here, axis=k) & np.take(known[k], there, axis=k)
-        step = np.diff(x).reshape([-1 if j == k else 1 for j in range(field.ndim)])
-        mean = (np.take(gradient[k], here, k) + np.take(gradient[k], there, k)) / 2
-        apart = step * mean - np.diff(field, axis=k)
-        rows.append(np.take(label, here, axis=k)[both])
-        columns.append(np.take(label, there, axis=k)[both])
-        shifts.append(apart[both])
-    start, stop, shift = map(np.concatenate, (rows, columns, shifts))
+        ahead = (slice(None),) * k + (slice(1, None),)
+        back = (slice(None),) * k + (slice(None, -1),)
+        both = known[k][back] & known[k][ahead]
+        both &= label[back] != label[ahead]  # the others agree already
+        here = np.nonzero(both)
+        there = (*here[:k], here[k] + 1, *here[k + 1 :])
+        mean = (gradient[k][here] + gradient[k][there]) / 2
+        starts.append(label[here])
+        stops.append(label[there])
+        shifts.append(np.diff(x)[here[k]] * mean - (field[there] - field[here]))
+    start, stop, shift = map(np.concatenate, (starts, stops, shifts))
     from scipy.sparse import csgraph, linalg  # noqa: PLC0415  heavy
 
-    differ = start != stop
-    start, stop, shift = start[differ], stop[differ], shift[differ]
     count = int(label.max()) + 1
     equation = np.arange(len(shift))
     ones = np.ones(len(shift))
