@@ -9,7 +9,10 @@ from cubekit import datasets, plotting
 from cubekit._version import __version__ as __version__
 from cubekit.axis import Axis
 from cubekit.errors import (
+    AmbiguousCubeError,
     AxisMismatchError,
+    ChunkError,
+    ClusterError,
     CoordinateError,
     CorruptFileError,
     CubekitError,
@@ -18,6 +21,7 @@ from cubekit.errors import (
     ModelFormatError,
     NotFittedError,
     OutputExistsError,
+    RecipeError,
     ResumeMismatchError,
     SameFileError,
     SizeLimitError,
@@ -25,14 +29,29 @@ from cubekit.errors import (
     WriteVerifyError,
 )
 from cubekit.integration import integrate_gradient
-from cubekit.io import SavePlan, open_cube, plan, rechunk, save_cube
+from cubekit.io import (
+    SavePlan,
+    good_samples,
+    open_cube,
+    orthorectify,
+    plan,
+    rechunk,
+    save_cube,
+)
 from cubekit.operators import (
     AxisOperator,
     derivative_operator,
     resample_operator,
     savgol_operator,
 )
-from cubekit.reduction import MNF, PCA, noise_covariance
+from cubekit.recipe import Recipe, apply
+from cubekit.reduction import (
+    MNF,
+    PCA,
+    Autoencoder,
+    compare_reductions,
+    noise_covariance,
+)
 from cubekit.spatial import (
     LocalModel,
     derivative,
@@ -57,13 +76,18 @@ from cubekit.spectral import (
     savgol_filter,
     spectral_angle,
 )
+from cubekit.viewer import explore
 
 __all__ = [
     "MNF",
     "PCA",
+    "AmbiguousCubeError",
+    "Autoencoder",
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
+    "ChunkError",
+    "ClusterError",
     "CoordinateError",
     "CorruptFileError",
     "CubekitError",
@@ -73,19 +97,25 @@ __all__ = [
     "ModelFormatError",
     "NotFittedError",
     "OutputExistsError",
+    "Recipe",
+    "RecipeError",
     "ResumeMismatchError",
     "SameFileError",
     "SavePlan",
     "SizeLimitError",
     "UnsafeFileError",
     "WriteVerifyError",
+    "apply",
     "band_ratio",
+    "compare_reductions",
     "convert_axis",
     "datasets",
     "derivative",
     "derivative_operator",
     "divergence",
+    "explore",
     "flattest",
+    "good_samples",
     "gradient",
     "gradient_magnitude",
     "hessian",
@@ -99,6 +129,7 @@ __all__ = [
     "normalize",
     "normalized_difference",
     "open_cube",
+    "orthorectify",
     "plan",
     "plotting",
     "rechunk",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -39,13 +40,19 @@ def _may_mount() -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
-    """Leave out the tests of what is not here: real files, or a program."""
+    """Leave out the tests of what is not here: real files, a program, a library."""
     here = {
         "real": REAL.is_dir(),
         "strace": shutil.which("strace") is not None,
         "mount": _may_mount(),
         "proc": Path("/proc/self/io").exists(),
+        "browser": shutil.which("chromium") is not None
+        and all(map(importlib.util.find_spec, ("panel", "playwright"))),
+        "torch": importlib.util.find_spec("torch") is not None,
     }
+    for item in items:
+        if item.name.startswith("cubekit.reduction.autoencoder"):  # a doctest
+            item.add_marker("torch")
     missing = [name for name, found in here.items() if not found]
     gone = [i for i in items if any(i.get_closest_marker(m) for m in missing)]
     config.hook.pytest_deselected(items=gone)

@@ -37,7 +37,14 @@ def scene(tmp_path) -> Path:
 # help
 
 
-@pytest.mark.parametrize("command", [(), ("demo",), ("info",), ("savgol",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        *[(name,) for name in main.commands],
+        *[("pca", name) for name in main.commands["pca"].commands],
+    ],
+)
 def test_help_fits_the_terminal_and_says_what_each_option_does(run, command):
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -257,10 +264,23 @@ def test_errors_are_one_line_without_traceback(run, scene, words, text):
 
 def test_a_file_with_several_cubes_says_how_to_choose(run, scene):
     run("demo", "--input", scene)
-    result = run("info", "cubekit-demo/demo.nc")
+    result = run("savgol", "cubekit-demo/demo.nc", "out.nc", "--window-length", 5)
     assert result.exit_code == 1
     assert "'smooth', 'slope', 'curvature'" in result.stderr
     assert "On the command line: --variable NAME." in result.stderr
+
+
+def test_info_is_of_all_cubes_of_a_file_unless_one_is_named(run, scene):
+    run("demo", "--input", scene)
+    file = "cubekit-demo/demo.nc"
+    facts = json.loads(run("info", file, "--json").stdout)
+    names = ["smooth", "slope", "curvature"]
+    assert [cube["name"] for cube in facts["cubes"]][:3] == names
+    lines = run("info", file).stdout
+    assert all(f"\n{name}: " in lines for name in names)
+    one = run("info", file, "--variable", "slope").stdout
+    assert "\nslope: " in one
+    assert "curvature" not in one.partition("\n")[2]
 
 
 def test_demo_along_a_coordinate_that_is_not_spectral(run, tmp_path):

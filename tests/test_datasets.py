@@ -310,3 +310,46 @@ def test_the_ground_is_lowest_along_the_river(truth):
 def test_the_ground_at_a_place_is_the_same_at_any_resolution():
     coarse, fine = (ck.datasets.scene_truth(s).elevation for s in ((6, 8), (18, 24)))
     np.testing.assert_allclose(fine[1::3, 1::3], coarse, rtol=1e-12)
+
+
+def test_the_alteration_scene_is_the_same_for_any_chunks():
+    whole = ck.datasets.alteration_scene((20, 30))
+    parts = ck.datasets.alteration_scene((20, 30), chunks={"y": 7, "wavelength": 9})
+    xr.testing.assert_identical(whole, parts.compute())
+
+
+def test_the_alteration_scene_absorbs_where_its_truth_says():
+    scene = ck.datasets.alteration_scene((20, 30), noise=0)
+    truth = ck.datasets.alteration_truth((20, 30))
+    near = scene.sel(wavelength=slice(2160, 2260))
+    rich = (truth.mica > 0.6) & (truth.plants < 0.1)
+    away = (near.idxmin("wavelength") - truth.band_centre).where(rich)
+    assert rich.any()
+    assert abs(away).max() < 10
+
+
+def test_the_noise_of_the_alteration_scene_is_what_it_says():
+    noisy = ck.datasets.alteration_scene((40, 40), seed=2)
+    exact = ck.datasets.alteration_scene((40, 40), seed=2, noise=0)
+    assert float((noisy - exact).std()) == pytest.approx(1e-3, rel=0.02)
+
+
+def test_five_components_do_not_hold_the_alteration_scene():
+    scene = ck.datasets.alteration_scene((60, 80))
+    rmse = [
+        float((ck.PCA(n).fit(scene).residual(scene) ** 2).mean() ** 0.5) for n in (5, 9)
+    ]
+    assert rmse[0] > 1.5e-3  # 1e-3 is noise
+    assert rmse[1] < 1.1e-3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"shape": 3}, "alteration_scene: shape=3 is not a pair"),
+        ({"noise": -1}, "alteration_scene: noise=-1 is out of range"),
+    ],
+)
+def test_arguments_of_the_alteration_scene_are_checked(arguments, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        ck.datasets.alteration_scene(**arguments)

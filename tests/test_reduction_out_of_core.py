@@ -13,7 +13,7 @@ import xarray as xr
 import cubekit as ck
 
 CHILD = """
-import resource, sys
+import sys
 from pathlib import Path
 import dask, xarray as xr, cubekit as ck
 
@@ -21,7 +21,9 @@ def characters_read():
     return int(Path("/proc/self/io").read_text().split()[1])
 
 def resident():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # not getrusage: its figure begins with that of the process that started this one
+    status = dict(line.split(":") for line in open("/proc/self/status"))
+    return 1024 * int(status["VmHWM"].split()[0])
 
 path, model = sys.argv[1:]
 cube = xr.open_dataset(path, chunks={}, engine="netcdf4")["radiance"]

@@ -9,8 +9,14 @@ import click
 
 from cubekit._version import __version__
 from cubekit.cli.demo import demo
+from cubekit.cli.derivative import derivative
 from cubekit.cli.info import info
+from cubekit.cli.pca import pca
+from cubekit.cli.quicklook import quicklook
+from cubekit.cli.resample import resample
+from cubekit.cli.run import run
 from cubekit.cli.savgol import savgol
+from cubekit.cli.view import view
 
 __all__ = ["main"]
 
@@ -28,7 +34,13 @@ def main() -> None:
 
 for command in (
     demo,
+    derivative,
     info,
+    pca,
+    quicklook,
+    resample,
+    run,
     savgol,
+    view,
 ):
     main.add_command(command)

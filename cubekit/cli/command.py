@@ -10,7 +10,11 @@ import click
 from cubekit.errors import CubekitError
 from cubekit.summary import printable
 
-__all__ = ["Command"]
+__all__ = ["Command", "one_line"]
+
+
+# what is told in a line; an ImportError names the extra that is missing
+_TOLD = (CubekitError, ValueError, TypeError, OSError, ImportError)
 
 
 class Command(click.Command):
@@ -39,7 +43,11 @@ class Command(click.Command):
             warnings.showwarning = _warn
             try:
                 return super().invoke(ctx)
-            except (CubekitError, ValueError, TypeError, OSError) as error:
+            except ExceptionGroup as group:  # each was said when it arose
+                if debug:
+                    raise
+                raise click.ClickException(one_line(group.message)) from None
+            except _TOLD as error:
                 if debug:
                     raise
                 words = [str(error) or type(error).__name__]
@@ -47,16 +55,17 @@ class Command(click.Command):
                 for option in ("variable", "coord"):
                     if f"{option}=" in words[0] and option in ctx.params:
                         words.append(f"On the command line: --{option} NAME.")
-                raise click.ClickException(_one_line(" ".join(words))) from None
+                raise click.ClickException(one_line(" ".join(words))) from None
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Text on one line, with nothing a terminal would act on."""
     return printable(" ".join(text.split()))
 
 
 def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
     del where, more  # lines of source say nothing to who is not programming
-    click.echo(f"Warning: {_one_line(str(message))}", err=True)
+    click.echo(f"Warning: {one_line(str(message))}", err=True)
 
 
 def _silent(text: str) -> None:

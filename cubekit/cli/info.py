@@ -9,6 +9,7 @@ import click
 
 from cubekit.cli.command import Command
 from cubekit.cli.options import IN, VARIABLE
+from cubekit.errors import AmbiguousCubeError
 from cubekit.io import open_cube
 from cubekit.summary import describe, size_of, summary
 
@@ -33,13 +34,19 @@ def info(
 ) -> None:
     """Say what is in FILE: axes, ranges, units, steps, bad bands, chunks, size.
 
-    Only the coordinates are read.
+    Of all its cubes, unless one is named. Only the coordinates are read.
     """
     del say, progress  # its words are its result: --quiet does not silence them
-    cube = open_cube(file, variable=variable)
+    try:
+        cubes = [open_cube(file, variable=variable)]
+    except AmbiguousCubeError as error:
+        cubes = [open_cube(file, variable=name) for name in error.variables]
+    size = file.stat().st_size
     if as_json:
-        facts = {"file": str(file), "bytes_on_disk": file.stat().st_size}
-        click.echo(json.dumps({**facts, **summary(cube)}, indent=2, allow_nan=False))
+        facts = {"file": str(file), "bytes_on_disk": size}
+        found = [summary(cube) for cube in cubes]
+        facts |= found[0] if len(found) == 1 else {"cubes": found}
+        click.echo(json.dumps(facts, indent=2, allow_nan=False))
         return
-    click.echo(f"{file} ({size_of(file.stat().st_size)} on disk)")
-    click.echo(describe(cube))
+    click.echo(f"{file} ({size_of(size)} on disk)")
+    click.echo("\n".join(map(describe, cubes)))

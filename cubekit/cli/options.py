@@ -6,13 +6,10 @@ from pathlib import Path
 
 import click
 
-__all__ = ["COORD", "IN", "MAX_GAP", "OUT", "OVERWRITE", "POLYORDER", "VARIABLE"]
+__all__ = ["COORD", "IN", "MAX_GAP", "OUT", "POLYORDER", "VARIABLE"]
 
 IN = click.Path(path_type=Path)
 OUT = click.Path(path_type=Path)
-OVERWRITE = click.option(
-    "--overwrite", is_flag=True, help="Replace OUT if it is there."
-)
 VARIABLE = click.option(
     "--variable", metavar="NAME", help="Which variable, if the file holds several."
 )

@@ -12,16 +12,14 @@ from cubekit.cli.options import (
     IN,
     MAX_GAP,
     OUT,
-    OVERWRITE,
     POLYORDER,
     VARIABLE,
 )
-from cubekit.io import open_cube, save_cube
+from cubekit.cli.saving import save, saving
+from cubekit.io import open_cube
 from cubekit.spectral import savgol_filter
-from cubekit.summary import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["savgol"]
@@ -54,16 +52,19 @@ __all__ = ["savgol"]
 @MAX_GAP
 @VARIABLE
 @COORD
-@OVERWRITE
+@saving
 def savgol(
     *,
     source: Path,
     target: Path,
     variable: str | None,
-    overwrite: bool,
-    say: Callable[[str], None],
-    progress: bool | None,
-    **filter_options: Any,
+    window_length: int | None,
+    window_width: float | None,
+    polyorder: int,
+    deriv: int,
+    max_gap: float | None,
+    coord: str | None,
+    **options: Any,
 ) -> None:
     """Smooth the spectra of IN, or differentiate them, and write OUT (netCDF).
 
@@ -76,6 +77,13 @@ def savgol(
       cubekit savgol scene.hdr slope.nc --window-width 60 --deriv 1
     """  # noqa: D301  click reads the escape
     cube = open_cube(source, variable=variable)
-    result = savgol_filter(cube, **filter_options)
-    save_cube(result, target, overwrite=overwrite, progress=progress)
-    say(f"wrote {target} ({size_of(target.stat().st_size)})")
+    result = savgol_filter(
+        cube,
+        window_length,
+        polyorder,
+        deriv=deriv,
+        window_width=window_width,
+        max_gap=max_gap,
+        coord=coord,
+    )
+    save(result, target, **options)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cubekit.datasets.materials import MATERIALS
 from cubekit.datasets.randomness import uniform
 
-__all__ = ["EXTENT", "cover", "elevation", "illumination"]
+__all__ = ["EXTENT", "cover", "elevation", "illumination", "waves"]
 
 EXTENT = 6000.0  # metres across the valley
 
@@ -25,7 +25,7 @@ def cover(y: Map, x: Map, seed: int) -> Map:
     """Fraction of the ground that each material covers, (material, y, x); sums to 1."""
     v, u = y[:, None] / EXTENT, x[None, :] / EXTENT
     shares = _fields(u, v, seed)
-    rough = _waves(u, v, seed, 1, frequency=5.0)
+    rough = waves(u, v, seed, 1, frequency=5.0)
     hills = _edge(v - 0.58 - 0.05 * rough)
     _paint(shares, hills, {"forest": 0.93, "soil": 0.07})
     clearing = _edge(0.055 - _distance(u, v, 0.34, 0.67) + 0.012 * rough)
@@ -43,7 +43,7 @@ def cover(y: Map, x: Map, seed: int) -> Map:
 def illumination(y: Map, x: Map, seed: int) -> Map:
     """Sunlight on the slopes, (y, x), one on level ground."""
     v, u = y[:, None] / EXTENT, x[None, :] / EXTENT
-    slope = _waves(u, v, seed, 2, frequency=3.0) + 0.5 * _waves(u, v, seed, 3, 9.0)
+    slope = waves(u, v, seed, 2, frequency=3.0) + 0.5 * waves(u, v, seed, 3, 9.0)
     relief = 0.05 + 0.2 * _edge((v - 0.55) / 10)
     return 1 + relief * slope
 
@@ -55,7 +55,7 @@ def elevation(y: Map, x: Map, seed: int) -> Map:
     rise = 900 * _rise(away / 0.45) + 350 * _rise(-away / 0.3)
     rough = np.zeros_like(rise)
     for octave in range(4):
-        wave = _waves(u, v, seed, 14 + octave, frequency=2.0 * 2**octave)
+        wave = waves(u, v, seed, 14 + octave, frequency=2.0 * 2**octave)
         crest = 1 - np.sqrt(wave**2 + 0.05 / 2**octave)  # rounded: it has derivatives
         rough += 0.5**octave * crest
     return 400 + rise * (0.8 + 0.3 * rough) - 60 * u
@@ -84,7 +84,7 @@ def _distance(u: Map, v: Map, u0: float, v0: float) -> Map:
     return np.sqrt((u - u0) ** 2 + (v - v0) ** 2)
 
 
-def _waves(u: Map, v: Map, seed: int, stream: int, frequency: float) -> Map:
+def waves(u: Map, v: Map, seed: int, stream: int, frequency: float) -> Map:
     """Smooth random field of variance about one."""
     rng = np.random.default_rng([seed, stream])
     total = np.zeros(np.broadcast_shapes(u.shape, v.shape))
@@ -107,8 +107,8 @@ def _river(u: Map, v: Map, seed: int) -> Map:
 
 def _fields(u: Map, v: Map, seed: int) -> Map:
     """Parcels of one crop each, with hedges between."""
-    along = 0.92 * u + 0.39 * v + 0.02 * _waves(u, v, seed, 12, frequency=3.0)
-    across = 0.92 * v - 0.39 * u + 0.016 * _waves(u, v, seed, 13, frequency=3.0)
+    along = 0.92 * u + 0.39 * v + 0.02 * waves(u, v, seed, 12, frequency=3.0)
+    across = 0.92 * v - 0.39 * u + 0.016 * waves(u, v, seed, 13, frequency=3.0)
     strip = np.floor(across / 0.085)
     shift = uniform(seed, 5, strip)
     length = 0.06 + 0.12 * uniform(seed, 6, strip)
@@ -117,7 +117,7 @@ def _fields(u: Map, v: Map, seed: int) -> Map:
 
     shares = np.zeros((len(MATERIALS), *kind.shape))
     green, dry = kind < 0.5, kind > 0.76
-    patchy = 0.06 * _waves(u, v, seed, 9, frequency=12.0)
+    patchy = 0.06 * waves(u, v, seed, 9, frequency=12.0)
     ripe = np.clip(0.55 + 0.4 * vigour + patchy, 0, 1)
     shares[_INDEX["crop"]] = np.where(green, ripe, np.where(dry, 0.08, 0.12 * vigour))
     shares[_INDEX["straw"]] = np.where(dry, (1 - 0.08) * ripe, 0.0)
@@ -135,7 +135,7 @@ def _build_town(shares: Map, u: Map, v: Map, seed: int) -> None:
     phase = np.random.default_rng([seed, 4]).uniform(0, 2 * np.pi, 2)
     centre = 0.28 + 0.06 * np.sin(5.5 * 0.6 + phase[0]) + 0.05
     outline = 0.13 - _distance(u, 1.35 * v, 0.6, 1.35 * centre)
-    town = _edge(outline + 0.02 * _waves(u, v, seed, 10, frequency=7.0))
+    town = _edge(outline + 0.02 * waves(u, v, seed, 10, frequency=7.0))
     along, across = 0.97 * u - 0.24 * v, 0.97 * v + 0.24 * u
     size = 0.026
     row, column = np.floor(across / size), np.floor(along / size)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from xarray.core import indexing
 
 from cubekit.arguments import require_integer
+from cubekit.datasets.arguments import checked_noise, checked_shape
+from cubekit.datasets.computed import computed
 from cubekit.datasets.landscape import EXTENT, cover, elevation, illumination
 from cubekit.datasets.materials import MATERIALS, spectra
 from cubekit.datasets.randomness import normal
@@ -87,12 +88,18 @@ def scene(
     >>> ck.datasets.scene((3000, 4000), chunks="auto").nbytes  # nothing computed
     13680000000
     """
-    ny, nx = _checked_shape(shape)
+    ny, nx = checked_shape("scene", shape)
     require_integer("scene", "seed", seed, 0)
-    strength = _checked_noise(noise)
+    strength = checked_noise("scene", noise)
     bands = _bands(gap)
     coords = _coordinates(ny, nx, bands)
-    data = indexing.LazilyIndexedArray(_Scene((ny, nx), bands, int(seed), strength))
+    whole: dict[str, Any] = {
+        "shape": (ny, nx),
+        "seed": int(seed),
+        "noise": strength,
+    }
+    block = functools.partial(_block, bands, **whole)
+    data = computed((ny, nx, len(bands)), block)
     cube = xr.DataArray(
         xr.Variable(("y", "x", "wavelength"), data),
         coords=coords,
@@ -151,7 +158,7 @@ def scene_truth(
     >>> bool(abs(exact - mixed).max() < 1e-6)
     True
     """
-    ny, nx = _checked_shape(shape)
+    ny, nx = checked_shape("scene", shape)
     require_integer("scene", "seed", seed, 0)
     bands = _bands(gap)
     seed = int(seed)
@@ -174,43 +181,15 @@ def scene_truth(
     )
 
 
-class _Scene(xr.backends.BackendArray):
-    """The scene as an array of which any block can be made from its place."""
-
-    def __init__(
-        self,
-        pixels: tuple[int, int],
-        bands: npt.NDArray[np.int64],
-        seed: int,
-        noise: float,
-    ) -> None:
-        self.pixels, self.bands, self.seed, self.noise = pixels, bands, seed, noise
-        self.shape = (*pixels, len(bands))
-        self.dtype = np.dtype(np.float32)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> npt.NDArray[np.float32]:
-        block: npt.NDArray[np.float32] = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._block
-        )
-        return block
-
-    def _block(self, key: tuple[Any, ...]) -> npt.NDArray[np.float32]:
-        rows, columns, bands = (
-            np.atleast_1d(np.arange(size)[part])
-            for size, part in zip(self.shape, key, strict=True)
-        )
-        block = _reflectance(
-            rows,
-            columns,
-            self.bands[bands],
-            shape=self.pixels,
-            seed=self.seed,
-            noise=self.noise,
-        )
-        whole = slice(None)  # an integer drops its dim
-        return block[
-            tuple(0 if isinstance(k, int | np.integer) else whole for k in key)
-        ]
+def _block(
+    every: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    bands: npt.NDArray[np.int64],
+    **whole: Any,
+) -> npt.NDArray[np.float32]:
+    """Block of the scene whose bands are these."""
+    return _reflectance(rows, columns, every[bands], **whole)
 
 
 def _reflectance(
@@ -330,24 +309,3 @@ def _coordinates(
         "fwhm": xr.Variable("wavelength", fwhm, {"units": "nm"}),
         "good_band": xr.Variable("wavelength", _transmission(wavelength) > 0.1),
     }
-
-
-def _checked_shape(shape: Any) -> tuple[int, int]:
-    if not isinstance(shape, tuple | list) or len(shape) != 2:
-        raise TypeError(
-            f"scene: shape={shape!r} is not a pair. It counts the pixels along y and "
-            "x. Use shape=(120, 160)."
-        )
-    for size in shape:
-        require_integer("scene", "shape", size, 1)
-    return int(shape[0]), int(shape[1])
-
-
-def _checked_noise(noise: Any) -> float:
-    real = isinstance(noise, numbers.Real) and not isinstance(noise, bool | np.bool_)
-    if not real or not 0 <= noise < math.inf:
-        raise ValueError(
-            f"scene: noise={noise!r} is out of range. It multiplies the noise of the "
-            "instrument. Use 0 for none, 1 for all of it."
-        )
-    return float(noise)

@@ -25,7 +25,6 @@ __all__ = [
     "edges",
     "label_of",
     "new_axes",
-    "thinned",
 ]
 
 # told apart with any kind of colour vision (Okabe and Ito), darkest first
@@ -38,6 +37,14 @@ _WITHOUT = {None, "", "1", "unitless", "dimensionless", "none", "-"}
 def new_axes(ax: Axes | None) -> Axes:
     """Return `ax`, or the axes of a new figure."""
     if ax is not None:
+        from matplotlib.axes import Axes  # noqa: PLC0415  heavy, as below
+
+        if not isinstance(ax, Axes):
+            raise TypeError(
+                f"ax={ax!r} is of type {type(ax).__name__}. A picture is drawn on one "
+                "Axes of matplotlib. Leave ax out for a new figure, or give one: "
+                "ax=matplotlib.pyplot.figure().add_subplot()."
+            )
         return ax
     from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, and only wanted here
 
@@ -65,14 +72,6 @@ def label_of(name: object, attrs: dict[str, Any]) -> str:
 def _raised(units: str) -> str:
     units = units.strip().replace("$", "")  # some files write $nm$
     return re.sub(r"(?<=[A-Za-zµμ)])\^?(-?\d+)", r"$^{\1}$", units)
-
-
-def thinned(cube: xr.DataArray, dims: tuple[Hashable, ...], most: int) -> xr.DataArray:
-    """Every so many samples along dims, so that at most `most` are left in each."""
-    steps = {d: -(-cube.sizes[d] // most) for d in dims}
-    return cube.isel(
-        {d: slice((s - 1) // 2, None, s) for d, s in steps.items() if s > 1}
-    )
 
 
 def centres(cube: xr.DataArray, dim: Hashable) -> tuple[npt.NDArray[np.float64], str]:

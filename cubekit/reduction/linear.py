@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy import sparse
 
 from cubekit import kernels
-from cubekit.arguments import require_real
-from cubekit.axis import Axis
-from cubekit.errors import NotFittedError
 from cubekit.operators import AxisOperator
-from cubekit.reduction.samples import aligned, sample_weights
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cubekit.reduction.projection import Projection
+from cubekit.reduction.fitted import FittedReduction
+from cubekit.reduction.samples import sample_weights
 
 __all__ = ["LinearReduction"]
 
 Array = npt.NDArray[np.float64]
 
 
-class LinearReduction:
+class LinearReduction(FittedReduction):
     """Reduction whose scores are a matrix times what a spectrum has beyond the mean."""
-
-    n_components: int | float | None
-    coord: str | None
-    _projection: Projection | None = None
-    _published: Mapping[str, Any] = MappingProxyType({})
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a fitted attribute, or say that it is not there yet."""
-        if name in self._published:
-            return self._published[name]
-        if name.endswith("_") and not name.startswith("_"):
-            raise NotFittedError(
-                f"{type(self).__name__} has no {name} yet. It is known once the model "
-                "is fitted. Call fit(cube) first."
-            )
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}"
-        )
 
     @property
     def operator(self) -> AxisOperator:
@@ -125,14 +97,7 @@ class LinearReduction:
         **Chunks:** any; lazy. **Cost:** one contraction.
         """
         fitted = self._fitted("inverse_transform")
-        component = Axis.from_cube(scores, "component")
-        given = np.flatnonzero(np.isin(fitted.component.values, component.values))
-        component.require_equal(
-            fitted.component.isel(given),
-            "invert these scores",
-            f"The model has components 1 to {len(fitted.component)}. "
-            "Give scores of these.",
-        )
+        given = self._components_of(scores)
         cube = self._backward(given).affine(scores, offset=fitted.on_axis(fitted.mean))
         return self._as_cube(cube)
 
@@ -171,12 +136,7 @@ class LinearReduction:
         every = np.arange(len(fitted.component))
         explained = self._backward(every)(self.transform(ordered))
         rest = apart - explained.transpose(*apart.dims)
-        rest = rest.assign_attrs(cube.attrs).rename(cube.name)
-        dim, name = fitted.axis.dim, fitted.axis.name
-        if ordered is not cube:  # back into the order it came in
-            place = {value: k for k, value in enumerate(fitted.axis.values)}
-            rest = rest.isel({dim: [place[v] for v in cube[name].values]})
-        return rest
+        return self._as_it_came(rest, cube, ordered)
 
     def evaluate(
         self, cube: xr.DataArray, *, weights: xr.DataArray | None = None
@@ -253,22 +213,6 @@ class LinearReduction:
             coords={**self._component_coords(), **fitted.axis.to_coords()},
         )
 
-    def _label(self) -> str:
-        return type(self).__name__
-
-    def _fitted(self, method: str) -> Projection:
-        if self._projection is None:
-            raise NotFittedError(
-                f"{self._label()}.{method} was called before fit. The model knows no "
-                "components yet. Call fit(cube) first, or load a model."
-            )
-        return self._projection
-
-    def _aligned(self, cube: xr.DataArray, doing: str) -> xr.DataArray:
-        fitted = self._fitted(doing)
-        require_real(cube, self._label())
-        return aligned(cube, fitted, f"{self._label()}: {doing}")
-
     def _backward(self, components: npt.NDArray[np.intp]) -> AxisOperator:
         """Operator from some components to bands; nothing depends on bad bands."""
         fitted = self._fitted("inverse_transform")
@@ -289,29 +233,3 @@ class LinearReduction:
             fitted.axis,
             f"inverse of {self._label()}",
         )
-
-    def _as_scores(self, scores: xr.DataArray, cube: xr.DataArray) -> xr.DataArray:
-        name = cube.name if cube.name is not None else "cube"
-        attrs: Mapping[str, Any] = {
-            key: value
-            for key, value in scores.attrs.items()
-            if key not in {"long_name", "standard_name", *self._unitless()}
-        }
-        scores = scores.assign_coords(self._component_coords()).rename("scores")
-        scores.attrs = {**attrs, "long_name": f"{self._label()} scores of {name}"}
-        return scores
-
-    def _unitless(self) -> set[str]:
-        return set()
-
-    def _as_cube(self, cube: xr.DataArray) -> xr.DataArray:
-        fitted = self._fitted("inverse_transform")
-        attrs = {k: v for k, v in cube.attrs.items() if k not in {"long_name", "units"}}
-        units = {} if fitted.units is None else {"units": fitted.units}
-        cube = cube.rename(fitted.name)
-        cube.attrs = {**attrs, **units}
-        return cube
-
-    def _component_coords(self) -> dict[str, Any]:
-        component = self._fitted("components").component
-        return {"component": ("component", component.values.astype(np.int64))}

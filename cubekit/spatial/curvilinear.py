@@ -14,7 +14,7 @@ from cubekit.axis import Axis, derivative_units
 from cubekit.errors import CoordinateError
 from cubekit.operators import derivative_operator
 from cubekit.operators.attributes import derived_attrs, units_of
-from cubekit.spatial.metric import latitude_and_longitude, metric_at
+from cubekit.operators.metric import latitude_and_longitude, metric_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

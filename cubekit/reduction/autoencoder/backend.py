@@ -1,0 +1,63 @@
+"""PyTorch, which is optional and heavy: loaded when used, never changed for others."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from cubekit.kernels import thread_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["load_torch", "require_torch", "training_device", "working_threads"]
+
+
+def require_torch() -> None:
+    """Raise unless PyTorch is installed; do not load it."""
+    if importlib.util.find_spec("torch") is None:
+        raise ImportError(
+            "Autoencoder: PyTorch is not installed. It is an extra, since it is large. "
+            'Install it: pip install "cubekit[torch]".',
+            name="torch",
+        )
+
+
+def load_torch() -> Any:
+    """Module ``torch``."""
+    require_torch()
+    import torch  # noqa: PLC0415  optional, and heavy
+
+    return torch
+
+
+def training_device(asked: str | None) -> Any:
+    """Device to train on: the one asked for, else a GPU if there is one."""
+    torch = load_torch()
+    if asked is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"Autoencoder: device={asked!r} cannot be used: "
+            f"{str(error).splitlines()[0]}. Training needs a device that PyTorch "
+            'reaches. Use device="cpu", or None for the best there is.'
+        ) from error
+    return device
+
+
+@contextlib.contextmanager
+def working_threads() -> Iterator[None]:
+    """As many threads as Dask may use; what they were comes back afterwards."""
+    torch = load_torch()
+    before = torch.get_num_threads()
+    try:
+        if before != thread_count():
+            torch.set_num_threads(thread_count())
+        yield
+    finally:
+        if before != torch.get_num_threads():
+            torch.set_num_threads(before)
