@@ -265,8 +265,8 @@ class Blockwise:
             spectra = part.size // max(1, part.shape[1])
             room = np.empty(spectra * self.width, self.y.dtype)
         if self.spectra:
-            out = room[: len(part) * self.width].reshape(-1, self.width)
-            out = out[:, : part.shape[1]]
+            rows = room[: len(part) * self.width].reshape(-1, self.width)
+            out = rows[:, : part.shape[1]]
         else:
             out = room[: part.size].reshape(part.shape)
         if self.shift is None:

@@ -99,8 +99,9 @@ def test_an_image_to_five_components_takes_a_few_reads(dims, most):
     print(
         f"\n{dims}: fit {fit / copy:.1f}, transform {transform / copy:.1f}, inverse "
         f"{back / copy:.1f} copies; scikit-learn "
-        f"{', '.join(f'{t / copy:.1f}' for t in theirs)}\n  fit + transform: {reads:.1f}"
-        f" copies (goal: at most 3), {(fit + transform) / total:.1f} sums; "
+        f"{', '.join(f'{t / copy:.1f}' for t in theirs)}\n"
+        f"  fit + transform: {reads:.1f} copies (goal: at most 3), "
+        f"{(fit + transform) / total:.1f} sums; "
         f"scikit-learn {sum(theirs[:2]) / copy:.1f} copies"
     )
     assert reads <= 1.1 * most
@@ -108,11 +109,11 @@ def test_an_image_to_five_components_takes_a_few_reads(dims, most):
 
 
 def test_a_hundred_thousand_chunks_are_planned_in_seconds(monkeypatch):
-    class Planned(Exception):
+    class PlannedError(Exception):
         """The graph is there."""
 
     def stop(_):
-        raise Planned
+        raise PlannedError
 
     side = 316
     cube = xr.DataArray(
@@ -122,7 +123,7 @@ def test_a_hundred_thousand_chunks_are_planned_in_seconds(monkeypatch):
     )
     monkeypatch.setattr("cubekit.kernels.tree.Delayed.compute", stop)
     start = time.perf_counter()
-    with pytest.raises(Planned):
+    with pytest.raises(PlannedError):
         ck.PCA(1).fit(cube)
     seconds = time.perf_counter() - start
     print(f"\n{side**2} chunks planned in {seconds:.1f} s (goal: at most 10)")
