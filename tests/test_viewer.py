@@ -144,9 +144,7 @@ def test_of_further_dims_the_first_sample_is_shown(cube):
 
 
 def test_a_table_of_spectra_is_refused(cube):
-    with pytest.raises(
-        ValueError, match=r"the cube has dims .*plotting\.spectra"
-    ):
+    with pytest.raises(ValueError, match=r"the cube has dims .*plotting\.spectra"):
         ck.explore(cube[0])
 
 
