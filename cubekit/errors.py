@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 
 __all__ = [
+    "AmbiguousCubeError",
     "AxisMismatchError",
+    "ChunkError",
+    "ClusterError",
     "CoordinateError",
     "CorruptFileError",
     "CubekitError",
@@ -14,6 +17,7 @@ __all__ = [
     "ModelFormatError",
     "NotFittedError",
     "OutputExistsError",
+    "RecipeError",
     "ResumeMismatchError",
     "SameFileError",
     "SizeLimitError",
@@ -32,6 +36,36 @@ class CoordinateError(CubekitError, ValueError):
 
 class AxisMismatchError(CubekitError, ValueError):
     """Two axes that should be one and the same, and are not."""
+
+
+class AmbiguousCubeError(CubekitError, ValueError):
+    """A file with several cubes, of which none was named.
+
+    Attributes
+    ----------
+    variables : tuple of str
+        Those that can be meant.
+    """
+
+    def __init__(self, message: str, variables: tuple[str, ...]) -> None:
+        super().__init__(message, variables)
+        self.variables = variables
+
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return str(self.args[0])
+
+
+class RecipeError(CubekitError, ValueError):
+    """A recipe with a step, an argument or a name that is not known."""
+
+
+class ChunkError(CubekitError, ValueError):
+    """A block that no worker of a cluster has the memory for."""
+
+
+class ClusterError(CubekitError, RuntimeError):
+    """A cluster that died, or lost the workers that computed a block."""
 
 
 class SameFileError(CubekitError, OSError):

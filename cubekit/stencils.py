@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import legendre
-from scipy.special import ndtr
 
 __all__ = [
     "Windows",
@@ -311,6 +310,8 @@ def response_weights(
     width = np.where(sigma > 0, sigma, 1)[:, None]
     z = np.clip(u, -reach[:, None], reach[:, None]) / width
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    from scipy.special import ndtr  # noqa: PLC0415  heavy
+
     # of the response between two samples, and of its first moment, what falls right
     mass = np.diff(ndtr(z), axis=1)
     moment = -width * np.diff(density, axis=1)

@@ -45,7 +45,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         "real": REAL.is_dir(),
         "strace": shutil.which("strace") is not None,
         "mount": _may_mount(),
+        "browser": shutil.which("chromium") is not None
+        and all(map(importlib.util.find_spec, ("panel", "playwright"))),
         "torch": importlib.util.find_spec("torch") is not None,
+        "proc": Path("/proc/self/io").exists(),
     }
     for item in items:
         if item.name.startswith("cubekit.reduction.autoencoder"):  # a doctest

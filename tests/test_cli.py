@@ -37,7 +37,14 @@ def scene(tmp_path) -> Path:
 # help
 
 
-@pytest.mark.parametrize("command", [(), ("demo",), ("info",), ("savgol",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        *[(name,) for name in main.commands],
+        *[("pca", name) for name in main.commands["pca"].commands],
+    ],
+)
 def test_help_fits_the_terminal_and_says_what_each_option_does(run, command):
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -257,10 +264,23 @@ def test_errors_are_one_line_without_traceback(run, scene, words, text):
 
 def test_a_file_with_several_cubes_says_how_to_choose(run, scene):
     run("demo", "--input", scene)
-    result = run("info", "cubekit-demo/demo.nc")
+    result = run("savgol", "cubekit-demo/demo.nc", "out.nc", "--window-length", 5)
     assert result.exit_code == 1
     assert "'smooth', 'slope', 'curvature'" in result.stderr
     assert "On the command line: --variable NAME." in result.stderr
+
+
+def test_info_is_of_all_cubes_of_a_file_unless_one_is_named(run, scene):
+    run("demo", "--input", scene)
+    file = "cubekit-demo/demo.nc"
+    facts = json.loads(run("info", file, "--json").stdout)
+    names = ["smooth", "slope", "curvature"]
+    assert [cube["name"] for cube in facts["cubes"]][:3] == names
+    lines = run("info", file).stdout
+    assert all(f"\n{name}: " in lines for name in names)
+    one = run("info", file, "--variable", "slope").stdout
+    assert "\nslope: " in one
+    assert "curvature" not in one.partition("\n")[2]
 
 
 def test_demo_along_a_coordinate_that_is_not_spectral(run, tmp_path):
@@ -329,7 +349,7 @@ def test_a_number_that_is_none_is_a_usage_error(run, scene):
 
 
 def test_command_runs_as_a_program_of_its_own(scene, tmp_path):
-    words = [sys.executable, "-m", "cubekit.cli", "info", str(scene), "--json"]
+    words = [sys.executable, "-m", "cubekit", "info", str(scene), "--json"]
     done = subprocess.run(
         words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )
@@ -341,3 +361,33 @@ def test_the_package_runs_as_a_module():
     words = [sys.executable, "-m", "cubekit", "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("cubekit ")
+
+
+# rechunk
+
+
+@pytest.mark.parametrize("target", ["spectra.nc", "spectra.zarr"])
+@pytest.mark.parametrize("layout", ["spectra", "images", "balanced"])
+def test_rechunk_rewrites_a_file_for_a_use(run, scene, target, layout):
+    done = run("rechunk", scene, target, "--layout", layout)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"wrote {target} (")
+    old, new = ck.open_cube(scene), ck.open_cube(target)
+    np.testing.assert_array_equal(new.values, old.values)
+    bands = new.data.chunks  # whole spectra in memory whatever the layout
+    assert bands[new.get_axis_num("wavelength")] == (285,)
+    stored = new.encoding["preferred_chunks"]["wavelength"]
+    assert stored == {"spectra": 285, "images": 1}.get(layout, stored)
+
+
+def test_rechunk_says_which_layouts_there_are(run, scene):
+    done = run("rechunk", scene, "out.nc", "--layout", "volumes")
+    assert done.exit_code == 2
+    assert "'spectra', 'images', 'balanced'" in done.output
+
+
+def test_info_of_a_store_counts_all_of_its_files(run, scene):
+    path = ck.save_cube(ck.open_cube(scene), scene.with_name("scene.zarr"))
+    found = json.loads(run("info", path, "--json").output)
+    files = [p for p in path.rglob("*") if p.is_file()]
+    assert found["bytes_on_disk"] == sum(p.stat().st_size for p in files) > 10_000

@@ -185,6 +185,47 @@ def test_other_directions_keep_their_own_units():
     )
 
 
+@pytest.mark.parametrize("kind", ["uniform", "stretched"])
+@pytest.mark.parametrize("chunks", [None, {"band": 1, "lat": 7}])
+def test_a_gradient_per_metre_is_integrated_to_its_field(kind, chunks):
+    lat, lon = fine(kind, 41)
+    field = globe(numeric(FIELD), lat, lon)
+    field = field * xr.DataArray([1.0, -2.0], dims="band", coords={"band": [1, 2]})
+    field.attrs["units"] = "K"
+    slope = ck.gradient(field, **GEOGRAPHIC)
+    before = slope.copy(deep=True)
+    given = slope if chunks is None else slope.chunk(chunks)
+    found = ck.integrate_gradient(given, geographic=True, periodic={"lon": 360})
+    xr.testing.assert_identical(slope, before)
+    assert (found.chunks is None) == (chunks is None)
+    assert found.attrs == {"units": "K"}
+    error = found - (field - field.mean(["lat", "lon"]))
+    # an even number of longitudes: a checkerboard has no gradient, and is not in it
+    assert float(abs(error).max()) < 1e-11
+
+
+def test_a_field_comes_back_over_the_poles_where_nothing_points_east():
+    lat, lon = np.linspace(90, -90, 25), np.arange(0, 360, 15.0)
+    field = globe(numeric(FIELD), lat, lon)
+    slope = ck.gradient(field, **GEOGRAPHIC)
+    found = ck.integrate_gradient(slope, geographic=True, periodic={"lon": 360})
+    assert found.attrs["iterations"] <= 100
+    error = found - field
+    assert float(abs(error - error.mean()).max()) < 1e-9
+
+
+def test_heights_beside_latitudes_keep_their_units():
+    lat, lon = fine(n=13)
+    cube = globe(numeric(FIELD), lat, lon).expand_dims(z=np.arange(4.0)).copy()
+    cube = cube * cube.z
+    cube.z.attrs["units"], cube.attrs["units"] = "km", "K"
+    slope = ck.gradient(cube, ("z", "lat", "lon"), geographic=True)
+    found = ck.integrate_gradient(slope, geographic=True, residual=True)
+    assert found["field"].attrs["units"] == "K"
+    assert float(abs(found["field"] - (cube - cube.mean())).max()) < 1e-11
+    assert float(found.curl_residual) < 1e-11
+
+
 # --- two-dimensional coordinates -----------------------------------------------------
 
 

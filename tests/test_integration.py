@@ -1,11 +1,14 @@
 """Fields from gradients: exact inversion, gaps, noise, and what is not determined."""
 
-import tracemalloc
+import subprocess
+import sys
+import textwrap
 
 import dask
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import linalg
 from test_spatial import cube_of, grid
 
 import cubekit as ck
@@ -273,17 +276,36 @@ def test_a_gradient_of_which_nothing_is_known_gives_nan():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_large_plane_takes_at_most_ten_planes_of_memory():
-    n = 1024
-    field = smooth((n, n))
-    gradient = ck.gradient(field)
-    plane = field.nbytes
-    tracemalloc.start()
-    found = ck.integrate_gradient(gradient)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert (peak + gradient.nbytes) / plane <= 10
-    assert worst(found, field) < 1e-10
+    """Peak of a process beyond its imports, gradient and field included."""
+    code = """
+    import numpy as np, xarray as xr, cubekit as ck
+    from pathlib import Path
+
+    def peak():  # of this process alone: ru_maxrss begins with that of its parent
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def gradient(n):
+        y, x = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, (2, n)), axis=1)
+        values = np.empty((2, n, n))
+        values[0], values[1] = np.cos(y)[:, None], np.sin(x)
+        coords = {"direction": ["y", "x"], "y": y, "x": x}
+        return xr.DataArray(values, coords, ("direction", "y", "x"))
+
+    ck.integrate_gradient(gradient(64))  # what threads and libraries take once
+    before = peak()
+    field = ck.integrate_gradient(gradient(2048))
+    assert np.isfinite(field).all()
+    print((peak() - before) / (2048**2 * 8))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    print(f"\n{float(done.stdout):.2f} planes")
+    assert float(done.stdout) <= 10
 
 
 GRADIENT = ck.gradient(smooth((9, 8)))
@@ -369,6 +391,27 @@ def test_lazy_weights_are_those_of_memory():
         gradient.chunk({"y": 5}), weights=weights.chunk({"x": 4})
     )
     xr.testing.assert_allclose(lazy.compute(), want, atol=1e-12)
+
+
+def test_negative_lazy_weights_are_refused_when_they_are_computed():
+    weights = -xr.ones_like(GRADIENT).chunk({"x": 4})
+    found = ck.integrate_gradient(GRADIENT, weights=weights)
+    with pytest.raises(ValueError, match="not all zero or more"):
+        found.compute()
+
+
+def test_axes_of_one_spacing_are_decomposed_once(monkeypatch):
+    calls = []
+    eigh = linalg.eigh
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        return eigh(*args, **kwargs)
+
+    monkeypatch.setattr(linalg, "eigh", counted)
+    square = smooth((20, 20, 9), ("jittered", "jittered", "stretched"))
+    assert worst(ck.integrate_gradient(ck.gradient(square, NAMES)), square) < 1e-12
+    assert len(calls) == 2
 
 
 def test_components_with_units_of_their_own_give_the_units_of_the_field():

@@ -23,7 +23,7 @@ import pytest
 import xarray as xr
 
 import cubekit as ck
-from cubekit.io import staging
+from cubekit.io import files, staging
 from cubekit.io.container import Container
 from cubekit.io.files import FILES, Files
 
@@ -171,6 +171,25 @@ def test_w8_w9_failing_operation_is_never_success(tmp_path, fault, kind):
     assert all((status >> 8, state) == (2, "old") for status, state in failed)
     assert last == [0, "new"]
     assert list(tmp_path.iterdir()) == [path] or not failed
+
+
+def test_w9_what_goes_on_to_the_disk_meanwhile_fails_for_good(
+    make_cube, tmp_path, monkeypatch
+):
+    """The system tells of such an error once: the last fsync knows nothing of it."""
+    calls = []
+
+    def fail_once(self, handle):
+        calls.append(handle)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Files, "fsync", fail_once)
+    monkeypatch.setattr(files, "_PENDING", 1000)
+    with pytest.raises(OSError, match="Input/output") as error:
+        ck.save_cube(make_cube(), tmp_path / "out.nc", chunks={"y": 1})
+    assert error.value.errno == errno.EIO
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_w9_failing_fsync_of_the_folder_says_that_the_file_is_written(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 
@@ -10,8 +11,11 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import cubekit as ck
+from cubekit.io import source
 
 CENTRES = np.array([400.0, 410.0, 425.0, 431.0, 440.0, 452.0])
 
@@ -88,6 +92,13 @@ def test_layout_of_pace_gives_bands_and_places_too(new, band):
     assert cube.dims == ("y", "x", "wavelength")
     assert cube.wavelength.values.tolist() == CENTRES.tolist()
     assert set(cube.coords) == {"wavelength", "longitude", "latitude"}
+
+
+def test_places_lie_in_the_chunks_of_the_cube(new):
+    cube = ck.open_cube(new(emit), chunks={"y": 3, "x": 2})
+    assert cube.chunksizes["y"] == (3, 1)
+    assert cube.lat.chunks == ((3, 1), (2, 2, 1))
+    assert ck.remove_continuum(cube.isel(wavelength=slice(4))).dims == cube.dims
 
 
 def test_fill_value_is_missing(new):
@@ -192,9 +203,10 @@ def several(file):
 def test_several_cubes_are_listed_and_one_asked_for(new):
     path = new(several)
     with pytest.raises(
-        ValueError, match=r"several cubes: 'smooth', 'slope'.*variable="
-    ):
+        ck.AmbiguousCubeError, match=r"several cubes: 'smooth', 'slope'.*variable="
+    ) as error:
         ck.open_cube(path)
+    assert pickle.loads(pickle.dumps(error.value)).variables == ("smooth", "slope")
     assert ck.open_cube(path, variable="slope").name == "slope"
     with pytest.raises(ValueError, match=r"'nope' is not in .*'smooth', 'slope'"):
         ck.open_cube(path, variable="nope")
@@ -307,6 +319,12 @@ def test_file_that_changed_since_is_refused(new):
         cube.compute()
 
 
+@pytest.mark.parametrize("path", [3, None, b"cube.nc", ["cube.nc"]])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(TypeError, match="open_cube: the path is of type "):
+        ck.open_cube(path)
+
+
 def test_missing_file_is_said_to_be_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no file .*nope\.nc"):
         ck.open_cube(tmp_path / "nope.nc")
@@ -342,3 +360,34 @@ def test_bands_that_jump_back_are_opened_and_refused_by_the_filter(new):
     cube = ck.open_cube(new(write), variable="smooth")
     with pytest.raises(ck.CoordinateError, match=r"sortby\(\"wavelength\"\)"):
         ck.savgol_filter(cube, 3, 1)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), shape=st.lists(st.integers(1, 6), min_size=0, max_size=4))
+def test_block_of_numbers_in_one_piece_is_that_of_the_array(tmp_path, data, shape):
+    numbers = np.arange(np.prod(shape, dtype=int), dtype=">i4").reshape(shape)
+    path = tmp_path / "numbers"
+    path.write_bytes(b"abc" + numbers.tobytes())
+    bounds = [sorted(data.draw(st.sets(st.integers(0, n), min_size=2))) for n in shape]
+    key = tuple(slice(b[0], b[-1]) for b in bounds)
+    limits = {"_NEAR": data.draw(st.sampled_from([0, 40, 2**14]))}
+    limits["_PIECE"] = data.draw(st.sampled_from([1, 50, 2**20]))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setattr(source, name, value)
+        found = source.RawReader(numbers.dtype, 3, numbers.shape).read(str(path), key)
+    assert found.dtype == numbers.dtype
+    assert np.array_equal(found, numbers[key])
+
+
+def test_s6_file_cut_short_while_it_is_read_is_an_error_not_the_end(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "a.nc"
+    values = np.ones((300, 50, 20), "f4")
+    xr.DataArray(values, dims=("y", "x", "band"), name="cube").to_netcdf(path)
+    cube = ck.open_cube(path)
+    monkeypatch.setattr(source.Source, "check", lambda self: None)  # passed just before
+    os.truncate(path, 100_000)
+    with pytest.raises(ck.CorruptFileError, match="ends before its last values"):
+        cube.compute()

@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from cubekit import kernels
-from cubekit.kernels import contraction
+from cubekit.kernels import blockwise, contraction
 
 N = 61
 
@@ -48,6 +48,17 @@ def test_any_axis_and_memory_order_gives_the_dense_product(number):
     axis, x = next(itertools.islice(layouts(), number, None))
     got = kernels.contract(x, banded(), axis)
     np.testing.assert_allclose(got, dense_product(banded(), x, axis), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+def test_spectra_that_fill_pages_of_memory_give_the_dense_product(dtype):
+    x = (100 * np.random.default_rng(0).normal(size=(40, 1024))).astype(dtype)
+    got = kernels.contract(x, banded(1024), 1)
+    assert got.shape == x.shape
+    size = 1e-6 if got.dtype == np.float32 else 1e-15
+    np.testing.assert_allclose(
+        got, dense_product(banded(1024), x, 1), atol=size * 100 * 30
+    )
 
 
 @pytest.mark.parametrize(
@@ -322,9 +333,22 @@ def test_a_shift_near_the_data_loses_no_digit_of_float32(axis):
     np.testing.assert_allclose(got, expected, atol=3e-6)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("shift", [None, np.linspace(0, 3000, 15)])
+def test_few_outputs_of_many_spectra_are_the_dense_product(axis, shift):
+    dense = np.random.default_rng(7).normal(size=(5, 15))
+    spectra = np.random.default_rng(8).normal(size=(197, 101, 15))
+    spectra[20, 30, 2], spectra[190, 100, 14] = np.nan, np.inf
+    x = np.ascontiguousarray(np.moveaxis(spectra, -1, axis))
+    got = kernels.contract(x, sparse.csr_array(dense), axis, shift=shift)
+    expected = (spectra - (0 if shift is None else shift)) @ dense.T
+    expected[20, 30] = expected[190, 100] = np.nan
+    np.testing.assert_allclose(np.moveaxis(got, axis, -1), expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_an_input_that_no_output_depends_on_is_not_read(axis, monkeypatch):
-    monkeypatch.setattr(contraction._Work, "_localise", None)
+    monkeypatch.setattr(blockwise.Blockwise, "_localise", None)
     dense = banded().toarray()[:8]
     dense[:, 5] = 0
     x = np.random.default_rng(1).normal(size=(N, N))

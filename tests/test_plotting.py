@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dask
+import dask.array
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -803,3 +804,58 @@ def test_a_place_off_the_cube_is_refused_not_moved_to_its_edge(cube, y):
         ck.plotting.spectra(cube, [(y, 2000.0)])
     ck.plotting.spectra(cube, [(4499.0, 1.0)])  # in the outermost cells
     ck.plotting.spectra(cube.isel(y=[2]), [(0.0, 1.0)])
+
+
+# what is drawn downwards, and what finds itself
+
+
+@pytest.mark.parametrize(
+    "attrs", [{"units": "m", "positive": "down"}, {"standard_name": "depth"}]
+)
+@pytest.mark.parametrize("step", [1, -1])
+def test_depth_grows_downwards(attrs, step):
+    depth = np.array([5.0, 15, 40, 90])[::step]
+    section = xr.DataArray(
+        np.ones((4, 3)),
+        coords={"depth": ("depth", depth, attrs), "x": [0.0, 1, 2]},
+        dims=("depth", "x"),
+    )
+    bottom, top = ck.plotting.image(section).axes.get_ylim()
+    assert bottom > 90
+    assert top < 5
+
+
+def test_height_without_units_grows_upwards_if_it_says_so():
+    height = ("z", [1.0, 2, 3], {"positive": "up"})
+    field = xr.DataArray(np.ones((3, 2)), coords={"z": height}, dims=("z", "x"))
+    bottom, top = ck.plotting.image(field).axes.get_ylim()
+    assert bottom < top
+
+
+def test_scores_are_drawn_without_being_told_which_dim_is_theirs(cube):
+    scores = ck.PCA(4).fit(cube).transform(cube)
+    told = ck.plotting.rgb(scores, (1, 2, 3), coord="component")
+    found = ck.plotting.rgb(scores)
+    np.testing.assert_array_equal(found.get_array(), told.get_array())
+    bare = ck.plotting.rgb(scores.drop_vars("component"))
+    np.testing.assert_array_equal(bare.get_array(), told.get_array())
+    assert ck.plotting.image(scores, 2).axes.get_title() == "component 2"
+
+
+def test_models_scores_and_cubes_taken_for_each_other_are_told_apart(cube):
+    with pytest.raises(
+        TypeError, match=r"a DataArray has no explained_variance_\..*Use"
+    ):
+        ck.plotting.scree(cube)
+    with pytest.raises(ValueError, match=r"scores: the dims .* have no 'component'"):
+        ck.plotting.scores(cube)
+    with pytest.raises(
+        ValueError, match=r"components: the dims .* have no 'component'"
+    ):
+        ck.plotting.components(cube)
+
+
+@pytest.mark.parametrize("ax", [3, "left", plt])
+def test_axes_that_are_none_are_refused(cube, ax):
+    with pytest.raises(TypeError, match=r"ax=.* is of type .*Leave ax out.*or give"):
+        ck.plotting.image(cube, 850, ax=ax)

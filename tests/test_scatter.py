@@ -89,6 +89,17 @@ def test_an_offset_costs_no_digits(monkeypatch, work):
     assert np.abs(got / expected - 1).max() < (5e-6 if work == 0 else 1e-11)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_first_spectra_unlike_the_rest_cost_less_than_a_digit(monkeypatch, order):
+    monkeypatch.setattr(scatter, "_FLOAT32_WORK", 0)
+    x = spectra(16000, 5, offset=0)
+    x[:100] += 1000  # of 2000 that a block of 16000 is shifted by
+    x[100:2000] -= 1000
+    x = np.asarray(x + 3000, "float32", order=order)
+    got, expected = kernels.moments(x, 1).covariance, covariance(x)
+    assert np.abs(got - expected).max() < 5e-6 * np.abs(expected).max()
+
+
 @given(st.data())
 def test_any_chunking_gives_the_covariance(data):
     x = spectra(60).reshape(10, 6, 7)

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import cubekit as ck
-from cubekit.spatial.metric import metric_at
+from cubekit.operators.metric import metric_at
 
 pytestmark = [
     pytest.mark.real,

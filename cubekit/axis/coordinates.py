@@ -123,7 +123,7 @@ def coordinate(cube: xr.DataArray, name: Hashable) -> xr.DataArray:
         )
     known = sorted(map(str, {*cube.coords, *cube.dims}))
     near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else "Give one of these as coord=."
+    hint = f"Did you mean {near[0]!r}?" if near else "Name one of these."
     raise CoordinateError(
         f"no coordinate {name!r} in the cube; it has {', '.join(map(repr, known))}. "
         f"{hint}"

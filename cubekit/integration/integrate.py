@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from scipy import sparse
 
 from cubekit.arguments import (
     require_integer,
@@ -18,11 +15,15 @@ from cubekit.arguments import (
     require_real,
 )
 from cubekit.axis import Axis, derivative_units
-from cubekit.errors import CoordinateError
-from cubekit.integration.solver import AxisPair, GradientSolver, Solution
-from cubekit.operators import derivative_operator
+from cubekit.integration.conditions import (
+    anchor_place,
+    checked_weights,
+    require_weights,
+)
+from cubekit.integration.degrees import per_degree, units_of_components
+from cubekit.integration.equations import compact_equations, same_equations
+from cubekit.integration.solver import GradientSolver, Solution
 from cubekit.operators.attributes import METRIC, derived_attrs, units_of
-from cubekit.operators.difference import checked_period
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,7 @@ def integrate_gradient(
     accuracy: int = 2,
     edge_accuracy: int | None = None,
     periodic: Mapping[str, float] | None = None,
+    geographic: bool = False,
     residual: bool = False,
     tolerance: float = 1e-12,
     max_iterations: int = 500,
@@ -65,6 +67,9 @@ def integrate_gradient(
         measured.
     accuracy, edge_accuracy, periodic
         Those that the gradient was taken with; for ``scheme="same"``.
+    geographic : bool, default False
+        Whether the gradient is per metre on the WGS84 ellipsoid, as that of
+        ``cubekit.gradient(..., geographic=True)``.
     residual : bool, default False
         Whether to return what no field explains, too.
     tolerance : float, default 1e-12
@@ -77,7 +82,7 @@ def integrate_gradient(
     DataArray, dims of `gradient` without direction
         float32 or float64 as `gradient`. In memory, with gaps or weights, its attrs
         hold the number of ``iterations`` and the ``residual`` they left (the largest
-        over all bands).
+        over all bands); they are not known of a lazy result, see `residual`.
     Dataset, if `residual`
         The field, ``curl_residual`` (root mean square of the part of the gradient that
         is no gradient of a field), ``iterations`` and ``residual``, one for each band.
@@ -109,7 +114,8 @@ def integrate_gradient(
     fields [3]_, at the price of a truncation error of second order.
 
     Components count by their numbers: bring coordinates to comparable units first, or
-    give weights, where one is in centimetres and the other in degrees.
+    give weights, where one is in centimetres and the other in degrees. A geographic
+    gradient is brought to degrees, and its components count by that.
 
     **Missing values:** NaN, Inf and zero weights take no part; conjugate gradients are
     preconditioned by the solution on the whole grid. Each region that nothing ties to
@@ -139,11 +145,10 @@ def integrate_gradient(
     True
     """
     names = _names(gradient)
-    if METRIC in gradient.attrs:
+    if METRIC in gradient.attrs and not geographic:
         raise ValueError(
-            f"{_NAME}: the gradient is per metre on {gradient.attrs[METRIC]}. It is "
-            "integrated along the axes of the cube, which are in degrees. Take the "
-            "gradient without geographic=True."
+            f"{_NAME}: the gradient is per metre on {gradient.attrs[METRIC]}. The axes "
+            "of the cube are in degrees. Use geographic=True."
         )
     require_real(gradient, _NAME)
     require_positive(_NAME, "tolerance", tolerance)
@@ -154,21 +159,22 @@ def integrate_gradient(
             'gradient, or compact. Use scheme="same" or scheme="compact".'
         )
     axes = [Axis.from_cube(gradient, name) for name in names]
+    if geographic:
+        gradient = per_degree(gradient, axes)
     dims = [axis.dim for axis in axes]
-    build = functools.partial(
-        _compact if scheme == "compact" else _same,
-        accuracy=accuracy,
-        edge_accuracy=edge_accuracy,
-    )
+    equations = compact_equations if scheme == "compact" else same_equations
     periods = require_periods(_NAME, periodic, names)
-    pairs = [build(axis, period=periods.get(axis.name)) for axis in axes]
+    pairs = [
+        equations(axis, accuracy, edge_accuracy, periods.get(axis.name))
+        for axis in axes
+    ]
     solver = GradientSolver(tuple(pairs), float(tolerance), int(max_iterations))
-    place = None if anchor is None else _place(anchor, axes)
+    place = None if anchor is None else anchor_place(anchor, axes)
     grid = ["direction", *dims]
     whole = gradient.drop_vars(list(gradient.coords))
     optional: dict[str, xr.DataArray] = {}
     if weights is not None:
-        optional["weights"] = _checked_weights(weights, whole, names, grid)
+        optional["weights"] = checked_weights(weights, whole, names, grid)
     if anchor is not None:
         optional["anchor"] = anchor.drop_vars(list(anchor.coords))
     if gradient.chunks is not None:
@@ -210,7 +216,7 @@ def integrate_gradient(
                 **{name: part.assign_coords(others) for name, part in found.items()},
             }
         )
-    if gradient.chunks is None and iterations.size and int(iterations.max()):
+    if iterations.chunks is None and iterations.size and int(iterations.max()):
         field.attrs["iterations"] = int(iterations.max())
         field.attrs["residual"] = float(left.max())
     return field
@@ -240,8 +246,9 @@ def _solve(
         else:
             weight = np.isfinite(part).astype(np.float64)
             if "weights" in options:
-                given_here = options["weights"]
-                weight *= np.broadcast_to(given_here, gradient.shape)[band]
+                here = np.broadcast_to(options["weights"], gradient.shape)[band]
+                require_weights(here)
+                weight *= here
             found = solver.solve_weighted(part, weight)
             iterations[band], residual[band] = found.iterations, found.residual
         if inconsistency:
@@ -273,129 +280,10 @@ def _names(gradient: xr.DataArray) -> list[str]:
     )
 
 
-def _same(
-    axis: Axis, *, accuracy: int, edge_accuracy: int | None, period: float | None
-) -> AxisPair:
-    """Operators of `gradient` along an axis; bad bands are gaps of the gradient."""
-    operator = derivative_operator(
-        dataclasses.replace(axis, good=None),
-        accuracy=accuracy,
-        edge_accuracy=edge_accuracy,
-        period=period,
-    )
-    return AxisPair(operator.matrix, None, axis.values)
-
-
-def _compact(
-    axis: Axis, *, accuracy: int, edge_accuracy: int | None, period: float | None
-) -> AxisPair:
-    """Differences of neighbours along an axis, and means of two."""
-    if accuracy != 2 or edge_accuracy is not None:
-        raise ValueError(
-            f'{_NAME}: accuracy={accuracy} is given with scheme="compact". That has an '
-            'error of second order. Leave it out, or use scheme="same".'
-        )
-    x = axis.values
-    if len(x) < 2:
-        raise ValueError(
-            f"{_NAME}: coordinate {axis.name!r} has {len(x)} samples. A difference "
-            "needs 2. Leave this direction out."
-        )
-    here, there = np.arange(len(x) - 1), np.arange(1, len(x))
-    step = np.diff(x)
-    if period is not None:
-        here, there = np.append(here, len(x) - 1), np.append(there, 0)
-        turn = checked_period(_NAME, axis, period) * np.sign(step[0])
-        step = np.append(step, x[0] + turn - x[-1])
-    equation = np.arange(len(here))
-    places = (np.tile(equation, 2), np.concatenate([here, there]))
-    shape = (len(here), len(x))
-    slope = np.concatenate([-1 / step, 1 / step])
-    difference = sparse.coo_array((slope, places), shape).tocsr()
-    mean = sparse.coo_array((np.full(2 * len(here), 0.5), places), shape).tocsr()
-    return AxisPair(difference, mean, x)
-
-
-def _place(anchor: xr.DataArray, axes: list[Axis]) -> tuple[int, ...]:
-    """Sample that the scalar coordinates of an anchor name."""
-    if not isinstance(anchor, xr.DataArray):
-        raise TypeError(
-            f"{_NAME}: anchor={anchor!r} is a {type(anchor).__name__}. It is a value "
-            "and the place where it is. Select it from a field: "
-            "anchor=field.sel(y=0, x=0)."
-        )
-    if anchor.chunks is None and not np.isfinite(anchor.values).any():
-        raise ValueError(
-            f"{_NAME}: the anchor is {anchor.values.ravel()[:1]}. It says how high the "
-            "field is, so it must have a value. Select it where the field has one."
-        )
-    place = []
-    for axis in axes:
-        if axis.name not in anchor.coords or anchor.coords[axis.name].ndim:
-            raise CoordinateError(
-                f"{_NAME}: the anchor has no single value of {axis.name!r}. Its scalar "
-                "coordinates say where it is. Select it from a field: "
-                f"anchor=field.sel({axis.name}=...)."
-            )
-        where = anchor.coords[axis.name].values
-        if where.dtype.kind == "M":
-            raise CoordinateError(
-                f"{_NAME}: the anchor is at the time {where}. Times count in seconds "
-                "since the first sample here. Assign numbers to the coordinate first."
-            )
-        nearest = int(np.abs(axis.values - where).argmin())
-        if axis.values[nearest] != where:
-            raise CoordinateError(
-                f"{_NAME}: the anchor is at {axis.name} = {where:g}. The nearest "
-                f"sample is at {axis.values[nearest]:g}. Select it: "
-                f'anchor=field.sel({axis.name}={where:g}, method="nearest").'
-            )
-        place.append(nearest)
-    return tuple(place)
-
-
-def _checked_weights(
-    weights: xr.DataArray, whole: xr.DataArray, names: list[str], grid: list[str]
-) -> xr.DataArray:
-    """Weights with all dims of the grid, in the order of the gradient."""
-    if not isinstance(weights, xr.DataArray) or not set(weights.dims) <= set(
-        whole.dims
-    ):
-        found = getattr(weights, "dims", type(weights).__name__)
-        raise ValueError(
-            f"{_NAME}: the weights have dims {found!r}. The gradient has "
-            f"{tuple(whole.dims)!r}. Give a DataArray with some of them."
-        )
-    if "direction" in weights.indexes:
-        weights = weights.sel(direction=names)
-    bare = weights.drop_vars(list(weights.coords))
-    for dim, size in bare.sizes.items():
-        if size != whole.sizes[dim]:
-            raise ValueError(
-                f"{_NAME}: the weights have {size} samples of {dim!r}. The gradient "
-                f"has {whole.sizes[dim]}. Select the same."
-            )
-    lacking = {d: whole.sizes[d] for d in grid if d not in bare.dims}
-    bare = bare.expand_dims(lacking)
-    if bare.chunks is not None:
-        return bare.chunk(dict.fromkeys(grid, -1))
-    if not (np.asarray(bare.values) >= 0).all():
-        raise ValueError(
-            f"{_NAME}: the weights are not all zero or more (the least is "
-            f"{np.min(bare.values):g}). A weight says how much a value counts. Use "
-            "zero for not at all."
-        )
-    return bare
-
-
 def _units(gradient: xr.DataArray, axes: list[Axis]) -> str | None:
     """Units of the field: those of the gradient times those of the coordinates."""
-    found = set()
-    for k, axis in enumerate(axes):
-        units = units_of(gradient)
-        if "units" in gradient.coords and gradient.coords["units"].dims == (
-            "direction",
-        ):
-            units = str(gradient.coords["units"].values[k]) or None
-        found.add(derivative_units(units, axis.units, -1))
+    found = {
+        derivative_units(units, axis.units, -1)
+        for units, axis in zip(units_of_components(gradient), axes, strict=True)
+    }
     return found.pop() if len(found) == 1 else None

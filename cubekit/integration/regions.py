@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse import csgraph
-from scipy.sparse import linalg as sparse_linalg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +37,10 @@ def regions(
         Number of labels, those of samples in no equation included.
     """
     shape = tuple(d.shape[1] for d in differences)
-    sample = np.arange(np.prod(shape)).reshape(shape)
+    size = math.prod(shape)
+    # half the memory, and the graph is the largest thing here
+    narrow = np.int32 if size < 2**31 else np.int64
+    sample = np.arange(size, dtype=narrow).reshape(shape)
     ends = []
     for k, (difference, weight) in enumerate(zip(differences, weights, strict=True)):
         lean = difference.copy()
@@ -50,10 +52,14 @@ def regions(
             first = np.take(sample, lean.indices[lean.indptr[rows]], axis=k)[tied]
             other = np.take(sample, lean.indices[lean.indptr[rows] + j], axis=k)[tied]
             ends.append((first, other))
+    from scipy.sparse import csgraph  # noqa: PLC0415  heavy
+
     start, stop = (np.concatenate(part) for part in zip(*ends, strict=True))
+    ends.clear()
     graph = sparse.coo_array(
-        (np.ones(len(start), np.int8), (start, stop)), (sample.size, sample.size)
-    )
+        (np.ones(len(start), np.int8), (start, stop)), (size, size)
+    ).tocsr()
+    del start, stop
     count, label = csgraph.connected_components(graph, directed=False)
     return label.reshape(shape).astype(np.intp), int(count)
 
@@ -88,6 +94,8 @@ def aligned(
         columns.append(np.take(label, there, axis=k)[both])
         shifts.append(apart[both])
     start, stop, shift = map(np.concatenate, (rows, columns, shifts))
+    from scipy.sparse import csgraph, linalg  # noqa: PLC0415  heavy
+
     differ = start != stop
     start, stop, shift = start[differ], stop[differ], shift[differ]
     count = int(label.max()) + 1
@@ -102,7 +110,7 @@ def aligned(
     ).tocsr()
     constant = np.zeros(count)
     if len(shift):
-        constant = sparse_linalg.lsqr(matrix, shift, atol=1e-14, btol=1e-14)[0]
+        constant = linalg.lsqr(matrix, shift, atol=1e-14, btol=1e-14)[0]
     graph = sparse.coo_array((ones, (start, stop)), (count, count))
     _, region = csgraph.connected_components(graph, directed=False)
     return field + constant[label], region[label].astype(np.intp)

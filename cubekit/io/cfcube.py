@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from cubekit.errors import AmbiguousCubeError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -60,10 +62,12 @@ def choose_variable(
         candidates = kept or candidates
         if len(candidates) == 1:
             return candidates[0]
-    raise ValueError(
-        f"open_cube: {path} holds several cubes: "
-        f"{', '.join(repr(v.path) for v in candidates)}. Which is meant cannot be "
-        f"known. Say which: open_cube(..., variable={candidates[0].path!r})."
+    names = tuple(v.path for v in candidates)
+    raise AmbiguousCubeError(
+        f"open_cube: {path} holds several cubes: {', '.join(map(repr, names))}. Which "
+        "is meant cannot be known. Say which: "
+        f"open_cube(..., variable={names[0]!r}).",
+        names,
     )
 
 

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from cubekit.errors import CorruptFileError
 
-__all__ = ["Codec", "codec_from_filters", "fletcher32"]
+__all__ = ["Codec", "codec_from_filters", "crc32", "fletcher32"]
 
 Bytes = npt.NDArray[np.uint8]
 
 # numbers of the filters in the HDF5 registry
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
-_WORDS = 4096  # 16-bit words a row, when a checksum is summed in rows
+_SIDE = 256  # 16-bit words whose sum float32 still holds exactly: 256 * 65535 < 2**24
+_PIECE = 8 * _SIDE**2  # words summed at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Codec:
     filters: tuple[int, ...]
     level: int | str = "fast"
 
-    def encode(self, chunk: npt.NDArray[Any]) -> bytes:
+    def encode(self, chunk: npt.NDArray[Any]) -> memoryview:
         """Bytes to store for a whole chunk."""
-        data: Any = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
+        data: Bytes = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
         for number in self.filters:
             if number == _SHUFFLE:
                 data = _shuffled(data, self.itemsize)
@@ -48,9 +49,11 @@ class Codec:
             else:
                 checksum = fletcher32(data).to_bytes(4, "little")
                 data = np.concatenate([data, np.frombuffer(checksum, np.uint8)])
-        return bytes(data)
+        return data.data
 
-    def decode(self, stored: bytes, nbytes: int, skipped: int = 0) -> Bytes:
+    def decode(
+        self, stored: bytes | memoryview, nbytes: int, skipped: int = 0
+    ) -> Bytes:
         """Bytes of a whole chunk from what is stored.
 
         Parameters
@@ -155,25 +158,34 @@ def _inflated(data: Bytes, nbytes: int) -> Bytes:
     return np.frombuffer(whole, np.uint8)
 
 
+def crc32(data: bytes | memoryview) -> int:
+    """CRC-32 as zlib has it, ten times as quick."""
+    from isal import isal_zlib  # noqa: PLC0415  heavy
+
+    return int(isal_zlib.crc32(data))
+
+
 def fletcher32(data: Bytes) -> int:
     """Fletcher's checksum as HDF5 has it.
 
     Of n words w: the sums of w, and of (n - k) w, both modulo 65535 with 65535 for 0.
     HDF5 takes words as big-endian: 256 times the little-endian ones, modulo 65535.
     """
-    n = len(data) // 2
-    words = data[: 2 * n].view("<u2")
-    whole = n // _WORDS * _WORDS
-    rows = words[:whole].reshape(-1, _WORDS)
-    by_row = rows.sum(axis=1, dtype=np.uint64)
-    by_column = rows.sum(axis=0, dtype=np.uint64)
-    rest = words[whole:].astype(np.uint64)
-    first = int(by_row.sum()) + int(rest.sum())
-    # row r, column c is word k = r * _WORDS + c
-    starts = range(0, whole, _WORDS)
-    second = sum((n - k) * s for k, s in zip(starts, by_row.tolist(), strict=True))
-    second -= sum(c * s for c, s in enumerate(by_column.tolist()))
-    second += int((rest * np.arange(n - whole, 0, -1, dtype=np.uint64)).sum())
+    words = data[: len(data) // 2 * 2].view("<u2")
+    squares = np.empty((_PIECE // _SIDE**2, _SIDE, _SIDE), np.float32)
+    first = second = 0
+    for start in range(0, len(words), _PIECE):
+        part = words[start : start + _PIECE]
+        squares.reshape(-1)[: len(part)] = part
+        squares.reshape(-1)[len(part) :] = 0
+        rows = np.einsum("src->sr", squares).astype(np.float64).reshape(-1)
+        columns = np.einsum("src->sc", squares).astype(np.float64).sum(axis=0)
+        total = int(rows.sum())
+        first += total
+        # here k = start + _SIDE * row + column
+        second += (len(words) - start) * total
+        second -= _SIDE * int(rows @ np.arange(len(rows)))
+        second -= int(columns @ np.arange(_SIDE))
     first, second = 256 * first, 256 * second
     if len(data) % 2:
         first += int(data[-1]) << 8

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import dask.array as da
 import numpy as np
@@ -13,15 +12,26 @@ from dask.base import compute_as_if_collection, tokenize
 from dask.callbacks import Callback
 from dask.highlevelgraph import HighLevelGraph
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from cubekit.io.codec import crc32
 
-    from cubekit.io.codec import Codec
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cubekit.io.formats import ChunkCodec
     from cubekit.io.planning import PlannedVariable
 
-__all__ = ["ChunkSink", "Store", "compute_chunks"]
+__all__ = ["ChunkSink", "Sink", "Store", "compute_chunks", "filled"]
 
-Store: TypeAlias = "Callable[[str, tuple[int, ...], bytes, int], None]"
+Store: TypeAlias = "Callable[[str, tuple[int, ...], bytes | memoryview, int], None]"
+
+
+class Sink(Protocol):
+    """Where the blocks of one variable go."""
+
+    plan: PlannedVariable
+
+    def write(self, block: Any, region: tuple[slice, ...]) -> None:
+        """Take a block and its place."""
 
 
 class ChunkSink:
@@ -30,10 +40,10 @@ class ChunkSink:
     Parameters
     ----------
     plan : PlannedVariable
-    codec : Codec
+    codec : ChunkCodec
     store : callable
-        Called with the variable, the index of a chunk, its encoded bytes and the
-        checksum of its decoded ones; from several threads.
+        Called with the variable, the index of a chunk, its encoded bytes and their
+        checksum; from several threads.
     report : callable
         Called with the bytes of each block.
     """
@@ -41,7 +51,7 @@ class ChunkSink:
     def __init__(
         self,
         plan: PlannedVariable,
-        codec: Codec,
+        codec: ChunkCodec,
         store: Store,
         report: Callable[[int], None],
     ) -> None:
@@ -54,10 +64,8 @@ class ChunkSink:
         """Encode the chunks of a block."""
         block = np.asarray(block)
         for index, part in self._chunks(block, region):
-            raw = np.ascontiguousarray(part)
-            checksum = zlib.crc32(raw.reshape(-1).view(np.uint8).data)
-            encoded = self.codec.encode(raw)
-            self.store(self.plan.variable.name, index, encoded, checksum)
+            encoded = self.codec.encode(part)
+            self.store(self.plan.variable.name, index, encoded, crc32(encoded))
         self.report(block.nbytes)
 
     def _chunks(
@@ -76,16 +84,20 @@ class ChunkSink:
                     for c, i, k in zip(chunk, index, region, strict=True)
                 )
             ]
-            if part.shape != chunk:
-                fill = self.plan.variable.fill
-                full = np.full(chunk, 0 if fill is None else fill, block.dtype)
-                full[tuple(slice(n) for n in part.shape)] = part
-                part = full
-            yield index, part
+            yield index, filled(part, chunk, self.plan.variable.fill)
+
+
+def filled(part: Any, chunk: tuple[int, ...], fill: Any) -> Any:
+    """Chunk from its part inside the cube; beyond its edge lie fill values."""
+    if part.shape == chunk:
+        return part
+    full = np.full(chunk, 0 if fill is None else fill, part.dtype)
+    full[tuple(slice(n) for n in part.shape)] = part
+    return full
 
 
 def compute_chunks(
-    sinks: list[ChunkSink],
+    sinks: Sequence[Sink],
     workers: int,
     done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
 ) -> None:
@@ -93,7 +105,7 @@ def compute_chunks(
 
     Parameters
     ----------
-    sinks : list of ChunkSink
+    sinks : sequence of Sink
         One for each variable.
     workers : int
         Blocks under way at a time.

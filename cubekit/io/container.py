@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cubekit.io.codec import Codec
 from cubekit.io.direct import direct_readers
 from cubekit.io.files import StagedFile
+from cubekit.io.layout import CHUNK_BYTES
 from cubekit.io.lock import LOCK
 from cubekit.io.record import MARK, digest_of, record_for
+from cubekit.io.verifying import verify_chunks, verify_small
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cubekit.io.planning import PlannedVariable
     from cubekit.io.preparing import Output
+    from cubekit.io.verifying import Checksums
 
-__all__ = ["Container", "structure"]
+__all__ = ["Container", "NetcdfFormat", "structure"]
+
+# filters of each way to store a chunk, by their numbers in HDF5
+_SHUFFLE_DEFLATE, _CHECKSUM = (2, 1), (3,)
 
 
 def structure(
@@ -103,7 +110,9 @@ class Container:
         self.datasets: dict[str, Any] = {}
         self.is_open = True
 
-    def write_chunk(self, variable: str, index: tuple[int, ...], data: bytes) -> None:
+    def write_chunk(
+        self, variable: str, index: tuple[int, ...], data: bytes | memoryview
+    ) -> None:
         """Add an encoded chunk."""
         with LOCK:
             if not self.is_open:  # a thread that did not hear of the end yet
@@ -148,3 +157,33 @@ class Container:
     def fsync(self) -> None:
         """Wait until the file is on the disk."""
         self.file.fsync()
+
+
+class NetcdfFormat:
+    """How netCDF-4 is written."""
+
+    chunk_bytes = CHUNK_BYTES
+    on_workers = False
+
+    @staticmethod
+    def container(
+        path: Path, output: Output, planned: list[PlannedVariable], level: Any
+    ) -> Container:
+        """Begin a file at a path where nothing is."""
+        return Container(path, structure(path.parent, output, planned, level))
+
+    @staticmethod
+    def codec(plan: PlannedVariable, level: int | str | None) -> Codec:
+        """How chunks of a variable are encoded; `structure` declares the same."""
+        itemsize = plan.variable.data.dtype.itemsize
+        if level is None:
+            return Codec(itemsize, _CHECKSUM)
+        return Codec(itemsize, _SHUFFLE_DEFLATE, level)
+
+    @staticmethod
+    def verify(
+        path: Path, plans: list[PlannedVariable], checksums: Checksums, workers: int
+    ) -> None:
+        """Raise unless a finished file holds what was written."""
+        verify_small(path, [p for p in plans if not p.in_chunks])
+        verify_chunks(path, checksums, workers)

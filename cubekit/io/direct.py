@@ -114,14 +114,10 @@ class ChunkReader:
 
     def read_chunk(self, file: Any, index: tuple[int, ...]) -> Array:
         """One whole chunk, its part beyond the edge of the variable included."""
-        offset, size = int(self.offset[index]), int(self.size[index])
-        if offset < 0:
-            return np.broadcast_to(np.asarray(self.fill, self.dtype), self.chunk)
-        file.seek(offset)
         try:
-            stored = file.read(size)
-            if len(stored) != size:
-                raise CorruptFileError("the file ends before it")
+            stored = self.read_stored(file, index)
+            if stored is None:
+                return np.broadcast_to(np.asarray(self.fill, self.dtype), self.chunk)
             data = self.codec.decode(stored, self.nbytes, int(self.skipped[index]))
         except CorruptFileError as error:
             raise CorruptFileError(
@@ -129,6 +125,17 @@ class ChunkReader:
                 "damaged. Get it again, or make it again."
             ) from error
         return data.view(self.dtype).reshape(self.chunk)
+
+    def read_stored(self, file: Any, index: tuple[int, ...]) -> bytes | None:
+        """One chunk as it lies in the file; None if it was never written."""
+        offset, size = int(self.offset[index]), int(self.size[index])
+        if offset < 0:
+            return None
+        file.seek(offset)
+        stored: bytes = file.read(size)
+        if len(stored) != size:
+            raise CorruptFileError("the file ends before it")
+        return stored
 
 
 def direct_readers(path: Path, variables: list[str]) -> list[Reader | None]:

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["find_envi", "read_envi"]
+__all__ = [
+    "DTYPES",
+    "INTERLEAVES",
+    "UNITS",
+    "data_files",
+    "find_envi",
+    "header_files",
+    "read_envi",
+]
 
-_DTYPES = {
+DTYPES = {
     1: "u1",
     2: "i2",
     3: "i4",
@@ -34,13 +42,13 @@ _DTYPES = {
     15: "u8",
 }
 # where lines (y), samples (x) and bands lie in the file, slowest first
-_INTERLEAVES = {
+INTERLEAVES = {
     "bsq": ("band", "y", "x"),
     "bil": ("y", "band", "x"),
     "bip": ("y", "x", "band"),
 }
 _DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bil", ".bip", ".bsq", ".sli", ".bin")
-_UNITS = {
+UNITS = {
     **dict.fromkeys(("nanometers", "nanometer", "nm"), "nm"),
     **dict.fromkeys(("micrometers", "micrometer", "microns", "micron", "um"), "um"),
     **dict.fromkeys(("millimeters", "mm"), "mm"),
@@ -60,9 +68,7 @@ def find_envi(path: Path) -> tuple[Path, Path] | None:
     if path.suffix.lower() == ".hdr":
         if not _is_header(path):
             return None
-        beside = [path.with_suffix(s) for s in _DATA_SUFFIXES]
-        beside += [path.with_suffix(s.upper()) for s in _DATA_SUFFIXES[1:]]
-        found = [p for p in beside if p.is_file()]
+        found = [p for p in data_files(path) if p.is_file()]
         if not found:
             raise FileNotFoundError(
                 f"{path} is an ENVI header without data. There is no {path.stem} "
@@ -70,15 +76,25 @@ def find_envi(path: Path) -> tuple[Path, Path] | None:
                 "data file there, or open the data file itself."
             )
         return path, found[0]
-    for header in (
-        path.with_name(path.name + ".hdr"),
-        path.with_suffix(".hdr"),
-        path.with_name(path.name + ".HDR"),
-        path.with_suffix(".HDR"),
-    ):
+    for header in header_files(path):
         if header.is_file() and _is_header(header):
             return header, path
     return None
+
+
+def data_files(header: Path) -> list[Path]:
+    """Where the data of a header may lie, in the order in which one looks."""
+    beside = [header.with_suffix(s) for s in _DATA_SUFFIXES]
+    return beside + [header.with_suffix(s.upper()) for s in _DATA_SUFFIXES[1:]]
+
+
+def header_files(data: Path) -> list[Path]:
+    """Where the header of a data file may lie, in the order in which one looks."""
+    return [
+        place
+        for suffix in (".hdr", ".HDR")
+        for place in (data.with_name(data.name + suffix), data.with_suffix(suffix))
+    ]
 
 
 def _is_header(path: Path) -> bool:
@@ -95,13 +111,13 @@ def read_envi(header: Path, data: Path) -> FileCube:
     )
     library = "spectral library" in fields.get("file type", "").lower()
     interleave = fields.get("interleave", "bsq").strip().lower()
-    if interleave not in _INTERLEAVES:
+    if interleave not in INTERLEAVES:
         raise CorruptFileError(
             f"{header}: interleave = {interleave}. ENVI knows bsq, bil and bip. "
             "Correct that line of the header."
         )
     sizes = {"y": lines, "x": samples, "band": bands}
-    dims: tuple[str, ...] = _INTERLEAVES[interleave]
+    dims: tuple[str, ...] = INTERLEAVES[interleave]
     if library:  # one spectrum a line
         sizes, dims = {"spectrum": lines, "band": samples}, ("spectrum", "band")
         bands = samples
@@ -159,14 +175,14 @@ def _integer(
 
 def _dtype(path: Path, fields: Mapping[str, str]) -> np.dtype[Any]:
     code = _integer(path, fields, "data type")
-    if code not in _DTYPES:
+    if code not in DTYPES:
         raise CorruptFileError(
-            f"{path}: data type = {code}. ENVI knows {', '.join(map(str, _DTYPES))}. "
+            f"{path}: data type = {code}. ENVI knows {', '.join(map(str, DTYPES))}. "
             "Correct that line of the header."
         )
     # without the line: written by a program of its day, that is little-endian
     order = ">" if _integer(path, fields, "byte order", 0) == 1 else "<"
-    return np.dtype(order + _DTYPES[code])
+    return np.dtype(order + DTYPES[code])
 
 
 def _check_size(path: Path, source: Source, reader: RawReader) -> None:
@@ -241,8 +257,8 @@ def _wavelength_attrs(stated: str, values: npt.NDArray[np.float64]) -> dict[str,
     or start above, Raman shifts start below.
     """
     stated = stated.strip()
-    if stated.lower() in _UNITS:
-        return {"units": _UNITS[stated.lower()]}
+    if stated.lower() in UNITS:
+        return {"units": UNITS[stated.lower()]}
     if stated and stated.lower() not in {"unknown", "index"}:
         return {"units": stated}
     safe = 350 <= values.min() <= 700 and values.max() <= 2600 and len(values) > 1

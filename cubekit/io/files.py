@@ -6,14 +6,23 @@ through `FILES`.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from pathlib import Path
 
-__all__ = ["FILES", "Files", "StagedFile"]
+__all__ = ["FILES", "Files", "StagedFile", "write_all"]
+
+
+_HERE, _EXCHANGE = -100, 2  # as in the headers of the systems
+
+_PENDING = 2**26  # bytes after which they are sent on to the disk
 
 
 class Files:
@@ -47,6 +56,20 @@ class Files:
         """Move a file over another."""
         source.replace(target)
 
+    def exchange(self, source: Path, target: Path) -> None:
+        """Swap two names in one step; OSError where the system has no such step."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        paths = os.fsencode(source), os.fsencode(target)
+        if hasattr(libc, "renameat2"):  # Linux
+            status = libc.renameat2(_HERE, paths[0], _HERE, paths[1], _EXCHANGE)
+        elif hasattr(libc, "renamex_np"):  # macOS
+            status = libc.renamex_np(*paths, _EXCHANGE)
+        else:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        if status:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(target))
+
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; raise if it is taken."""
         target.hardlink_to(source)
@@ -65,11 +88,20 @@ class Files:
 FILES = Files()
 
 
+def write_all(handle: int, data: bytes | memoryview, offset: int = 0) -> None:
+    """Write all of a buffer at an offset."""
+    view = memoryview(data)
+    done = 0
+    while done < len(view):
+        done += FILES.write(handle, view[done:], offset + done)
+
+
 class StagedFile(io.RawIOBase):
     """A new file that HDF5 writes through, and that never fails in its face.
 
     HDF5 cannot be trusted with an error: it may forget it, or end the process. So the
-    first error is kept for `check`, and what comes after is kept in memory.
+    first error is kept for `check`, and what comes after is kept in memory. What is
+    written goes on to the disk meanwhile, so that little is left to wait for.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,6 +112,9 @@ class StagedFile(io.RawIOBase):
         self._position = 0
         self._size = 0
         self._unwritten: list[tuple[int, bytes]] = []
+        self._pending = 0
+        self._flusher = ThreadPoolExecutor(1)
+        self._flush: Future[None] | None = None
 
     def check(self) -> None:
         """Raise the first error there was."""
@@ -140,6 +175,11 @@ class StagedFile(io.RawIOBase):
             self._unwritten.append((self._position + done, bytes(view[done:])))
         self._position += len(view)
         self._size = max(self._size, self._position)
+        self._pending += len(view)
+        if self._pending > _PENDING and (self._flush is None or self._flush.done()):
+            self._await_flush()
+            self._pending = 0
+            self._flush = self._flusher.submit(FILES.fsync, self._handle)
         return len(view)
 
     def truncate(self, size: int | None = None, /) -> int:
@@ -154,11 +194,18 @@ class StagedFile(io.RawIOBase):
 
     def fsync(self) -> None:
         """Wait until the file is on the disk; an error is final."""
+        self._await_flush()
         self.check()
         FILES.fsync(self._handle)
+
+    def _await_flush(self) -> None:
+        """Keep its error: the system tells of it only once."""
+        if self._flush is not None:
+            self.error = self.error or self._flush.exception()
 
     def close(self) -> None:
         """Close the file, whatever happened to it."""
         if not self.closed:
+            self._flusher.shutdown()
             os.close(self._handle)
         super().close()

@@ -18,7 +18,8 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cubekit.errors import CorruptFileError, OutputExistsError, ResumeMismatchError
-from cubekit.io.files import FILES
+from cubekit.io.codec import crc32
+from cubekit.io.files import FILES, write_all
 from cubekit.io.staging import hold, resume_folder
 
 if TYPE_CHECKING:
@@ -35,12 +36,11 @@ _SECONDS = 5.0
 
 
 class _Entry(NamedTuple):
-    """Where a chunk lies among the finished ones, and its checksums."""
+    """Where a chunk lies among the finished ones, and its checksum."""
 
     offset: int
     size: int
-    stored: int
-    values: int
+    checksum: int
 
 
 @contextlib.contextmanager
@@ -100,16 +100,22 @@ class Journal:
             with contextlib.suppress(ValueError, TypeError):
                 name, index, *numbers = json.loads(line)
                 entry = _Entry(*numbers)
-                if zlib.crc32(self._read(entry)) == entry.stored:
+                if crc32(self._read(entry)) == entry.checksum:
                     self.entries[name, tuple(index)] = entry
         # a torn line must not swallow the next one
         self._pending.append("\n")
 
-    def add(self, name: str, index: tuple[int, ...], data: bytes, values: int) -> None:
+    def add(
+        self,
+        name: str,
+        index: tuple[int, ...],
+        data: bytes | memoryview,
+        checksum: int,
+    ) -> None:
         """Keep an encoded chunk."""
         with self._lock:
-            entry = _Entry(self._size, len(data), zlib.crc32(data), values)
-            _write_all(self._chunks, data, self._size)
+            entry = _Entry(self._size, len(data), checksum)
+            write_all(self._chunks, data, self._size)
             self._size += len(data)
             self.entries[name, index] = entry
             self._pending.append(_line([name, list(index), *entry]))
@@ -138,12 +144,12 @@ class Journal:
         """All chunks, in the order of their places in the cube."""
         for (name, index), entry in sorted(self.entries.items()):
             data = self._read(entry)
-            if zlib.crc32(data) != entry.stored:
+            if crc32(data) != entry.checksum:
                 raise CorruptFileError(
                     f"chunk {index} of {name!r} changed on the disk while it waited. "
                     "The disk is failing. Save again, elsewhere."
                 )
-            yield name, index, data, entry.values
+            yield name, index, data, entry.checksum
 
     def close(self) -> None:
         """Close the files; they stay for another run."""
@@ -165,19 +171,12 @@ class Journal:
         """First the chunks, then the lines that say they are there."""
         FILES.fsync(self._chunks)
         text = "".join(self._pending).encode()
-        _write_all(self._journal, text, self._journal_size)
+        write_all(self._journal, text, self._journal_size)
         self._journal_size += len(text)
         FILES.fsync(self._journal)
         self._pending.clear()
         self._pending_bytes = 0
         self._last = time.monotonic()
-
-
-def _write_all(handle: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    done = 0
-    while done < len(view):
-        done += FILES.write(handle, view[done:], offset + done)
 
 
 def _line(content: Any) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK_BYTES",
+    "CHUNK_BYTES",
     "aligned_blocks",
     "block_shape",
     "chunk_shape",
@@ -19,7 +20,7 @@ __all__ = [
 
 BLOCK_BYTES = 2**24
 _LARGEST = 2**27
-_CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**20
 
 
 def block_shape(
@@ -65,7 +66,10 @@ def block_shape(
 
 
 def chunk_shape(
-    blocks: Sequence[Sequence[int]], itemsize: int, whole: int | None = None
+    blocks: Sequence[Sequence[int]],
+    itemsize: int,
+    whole: int | None = None,
+    nbytes: int = CHUNK_BYTES,
 ) -> tuple[int, ...]:
     """Shape of the chunks of a new file, for an array in Dask blocks.
 
@@ -75,7 +79,7 @@ def chunk_shape(
     # chunks may end where any block does
     nests = [math.gcd(*b[:-1]) if len(b) > 1 else 0 for b in blocks]
     chunk = [max(1, max(b, default=1)) for b in blocks]
-    while itemsize * math.prod(chunk) > _CHUNK_BYTES:
+    while itemsize * math.prod(chunk) > nbytes:
         others = [k for k in range(len(chunk)) if k != whole and chunk[k] > 1]
         if not others:
             others = [k for k in range(len(chunk)) if chunk[k] > 1]
@@ -122,7 +126,7 @@ def layout_shape(
     layout: str, shape: Sequence[int], itemsize: int, band: int
 ) -> tuple[int, ...]:
     """Shape of chunks for a use: whole spectra, images of one band, or in between."""
-    room = _CHUNK_BYTES // itemsize
+    room = CHUNK_BYTES // itemsize
     bands = shape[band]
     depth = {
         "spectra": bands,

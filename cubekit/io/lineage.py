@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from cubekit.io.source import FileArray
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["file_arrays", "refuse_own_input", "source_files"]
+__all__ = ["file_arrays", "largest_read", "refuse_own_input", "source_files"]
 
 
 def source_files(cube: xr.DataArray | xr.Dataset) -> set[str]:
@@ -37,6 +38,19 @@ def source_files(cube: xr.DataArray | xr.Dataset) -> set[str]:
 def file_arrays(array: da.Array) -> list[FileArray]:
     """Arrays in files that a lazy array is computed from."""
     return [a for a in _in_graph(array) if isinstance(a, FileArray)]
+
+
+def largest_read(array: da.Array) -> int:
+    """Bytes of the largest block that is read from a file for a lazy array."""
+    itemsizes = {a.shape: a.dtype.itemsize for a in file_arrays(array)}
+    graph: Any = array.__dask_graph__()
+    largest = 0
+    for layer in graph.layers.values():
+        for blocks in (getattr(layer, "io_deps", None) or {}).values():
+            chunks = getattr(blocks, "chunks", ())
+            itemsize = itemsizes.get(tuple(map(sum, chunks)), 0)
+            largest = max(largest, itemsize * math.prod(map(max, chunks)))
+    return largest
 
 
 def _in_graph(array: da.Array) -> Iterator[Any]:
@@ -62,11 +76,16 @@ def _behind(array: Any) -> Iterator[str]:
         if isinstance(array, FileArray):
             yield array.source.path
             return
-        store = getattr(array, "datastore", None)
-        if store is not None:
-            yield str(getattr(store, "_filename", ""))
+        name = getattr(getattr(array, "datastore", None), "_filename", None)
+        if name is not None:
+            yield str(name)
             return
-        array = getattr(array, "array", None)
+        # the zarr library's own, alone or in one of xarray's wrappers
+        folder = getattr(getattr(array, "store", None), "root", None)
+        if folder is not None:
+            yield str(folder)
+            return
+        array = getattr(array, "array", getattr(array, "_array", None))
         if array is None:
             return
 
@@ -78,13 +97,17 @@ def refuse_own_input(cube: xr.DataArray | xr.Dataset, target: Path) -> None:
     except OSError:
         return
     for path in sorted(source_files(cube)):
-        try:
-            same = os.path.samestat(Path(path).stat(), there)
-        except OSError:
-            continue
-        if same:
+        if any(_is(there, behind) for behind in (Path(path), *Path(path).parents)):
             raise SameFileError(
                 f"save_cube: {target} is the file that the cube is read from "
                 f"({path}). Writing would destroy its own input. Give another path, "
                 "and move the new file over the old one afterwards."
             )
+
+
+def _is(there: os.stat_result, path: Path) -> bool:
+    """Whether a path leads to the same; also a folder that the source lies in."""
+    try:
+        return os.path.samestat(path.stat(), there)
+    except OSError:
+        return False

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -13,9 +14,14 @@ from dask.base import tokenize
 
 from cubekit import kernels
 from cubekit.arguments import require_integer
-from cubekit.io.direct import ChunkReader
-from cubekit.io.layout import aligned_blocks, block_shape, chunk_shape, times_read
-from cubekit.io.lineage import file_arrays
+from cubekit.io.layout import (
+    CHUNK_BYTES,
+    aligned_blocks,
+    block_shape,
+    chunk_shape,
+    times_read,
+)
+from cubekit.io.lineage import file_arrays, largest_read
 from cubekit.io.preparing import prepared
 
 if TYPE_CHECKING:
@@ -32,10 +38,12 @@ __all__ = [
     "parse_memory",
     "plan",
     "planned",
+    "warn_if_read_often",
     "workers",
 ]
 
 _LARGE = 2**20  # from here on a variable is written in chunks, a coordinate too
+_MATTERS = 2**32  # bytes decoded from which on it is told
 _BASE = 2**28  # what Python, its libraries and the graph need
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {f"{k}i": 1024**n for n, k in enumerate("kmgt", 1)}
@@ -75,7 +83,10 @@ class PlannedVariable:
 
 
 def planned(
-    variable: OutputVariable, chunks: Mapping[str, int], by_content: bool = False
+    variable: OutputVariable,
+    chunks: Mapping[str, int],
+    by_content: bool = False,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> PlannedVariable:
     """Plan for one variable; the chunks of some dims may be given.
 
@@ -88,7 +99,7 @@ def planned(
     whole = _band_axis(variable)
     lazy = isinstance(data, da.Array)
     blocks = data.chunks if lazy else [(n,) for n in data.shape]
-    default = chunk_shape(blocks, data.dtype.itemsize, whole)
+    default = chunk_shape(blocks, data.dtype.itemsize, whole, chunk_bytes)
     chunk = tuple(
         min(chunks.get(d, c), n)
         for d, c, n in zip(variable.dims, default, data.shape, strict=True)
@@ -148,8 +159,10 @@ def workers(plans: list[PlannedVariable], memory: int) -> int:
 
 def worker_bytes(plans: list[PlannedVariable]) -> int:
     """Memory for one block of each variable: its input, itself, its chunks."""
-    blocks = [p.block_bytes for p in plans]
-    return (3 * (sum(blocks) + max(blocks, default=0))) // 2
+    lazy = [p for p in plans if p.array is not None]
+    blocks = [p.block_bytes for p in lazy]
+    read = [largest_read(p.array) for p in lazy]
+    return (3 * (sum(blocks) + max([*blocks, *read], default=0))) // 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,8 +242,10 @@ def plan(
 
     Notes
     -----
-    The memory is an estimate: it holds for steps that look at the blocks they are given
-    and at their neighbours. What a step of your own needs is not known.
+    The memory is an estimate: 256 MiB for Python and its libraries, and for each block
+    under way one and a half times what is read for it, itself and its chunks. It holds
+    for steps that look at the blocks they are given and at their neighbours. What a
+    step of your own needs is not known.
 
     **Missing values:** not looked at. **Chunks:** nothing is computed.
     **Cost:** that of building the graph.
@@ -267,13 +282,26 @@ def plan(
     )
 
 
+def warn_if_read_often(plans: list[PlannedVariable]) -> None:
+    """Warn where chunks of the source lie across the blocks, and it matters."""
+    factor = max([1.0, *(_times_read(p) for p in plans if p.in_chunks)])
+    if factor > 2 and factor * sum(p.nbytes for p in plans) > _MATTERS:
+        warnings.warn(
+            "save_cube: the chunks of the source lie across the blocks: each is "
+            f"decoded about {factor:.0f} times. Larger blocks need fewer, "
+            "open_cube(..., chunks=...). If the file is used more than once, rewrite "
+            'it first: cubekit.rechunk(..., layout="balanced").',
+            stacklevel=3,
+        )
+
+
 def _times_read(plan: PlannedVariable) -> float:
     """How often the chunks of the source are decoded for the blocks of a variable."""
     return max(
         [
-            times_read(plan.array.chunks, source.reader.chunk)
+            times_read(plan.array.chunks, chunk)
             for source in file_arrays(plan.array)
-            if isinstance(source.reader, ChunkReader)
+            if (chunk := getattr(source.reader, "chunk", None)) is not None
             and source.shape == plan.array.shape
         ],
         default=1.0,

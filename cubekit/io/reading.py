@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,14 @@ from cubekit.io.envi import find_envi, read_envi
 from cubekit.io.geotiff import is_tiff, read_geotiff
 from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import NetcdfReader, read_structure
-from cubekit.io.preflight import preflight
 from cubekit.io.record import check_finished, check_record
+from cubekit.io.zarr import is_store, read_store
+from cubekit.preflight import preflight
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Hashable, Mapping
 
-    from cubekit.io.netcdf import StoredVariable
+    from cubekit.io.netcdf import NetcdfFile, StoredVariable
     from cubekit.io.source import FileArray, FileCube
 
 __all__ = ["open_cube"]
@@ -39,13 +40,14 @@ def open_cube(
     chunks: Any = "auto",
     trust: bool = False,
 ) -> xr.DataArray:
-    """Lazy cube from a file: netCDF, ENVI or GeoTIFF.
+    """Lazy cube from a file: netCDF, Zarr, ENVI or GeoTIFF.
 
     Parameters
     ----------
     path : str or Path
-        A netCDF file of any version, with or without groups (EMIT), an ENVI cube (its
-        header or its data file), or a GeoTIFF (EnMAP; with the extra ``geo``).
+        A netCDF file of any version, with or without groups (EMIT), a Zarr store (a
+        folder, of version 2 or 3; with the extra ``zarr``), an ENVI cube (its header
+        or its data file), or a GeoTIFF (EnMAP; with the extra ``geo``).
     variable : str, optional
         Name of the data variable, with its groups where it has any
         (``"group/name"``). If not given, the only one that can be meant.
@@ -53,10 +55,10 @@ def open_cube(
         Chunks of the Dask array. ``"auto"`` follows the chunks of the file, joined to
         blocks of about 16 MiB, with the band axis whole. A dict changes some dims of
         that: ``{"y": 64}``; other values are as in `dask.array.from_array`.
-
     trust : bool, default False
-        Do without the look at netCDF-4 files that refuses those that refer to other
-        files, need plugins, or declare far more than they hold.
+        Do without the look at netCDF-4 files and Zarr stores that refuses those that
+        refer to other files, need plugins, or declare far more than they hold; and,
+        for Zarr, those of `save_cube` whose metadata were changed since.
 
     Returns
     -------
@@ -68,6 +70,8 @@ def open_cube(
 
     Raises
     ------
+    TypeError
+        If the path is none.
     FileNotFoundError
         If there is no such file, or an ENVI header without data.
     CorruptFileError
@@ -76,8 +80,10 @@ def open_cube(
         If the writing of the file by `save_cube` was never finished.
     UnsafeFileError, SizeLimitError
         If the file is not to be trusted.
+    AmbiguousCubeError
+        If several variables could be meant; it lists them.
     ValueError
-        If the variable is not in the file, or several could be meant.
+        If the variable is not in the file.
 
     Notes
     -----
@@ -111,12 +117,19 @@ def open_cube(
     ...     ck.open_cube(path).compute().values
     array([1., 2., 4.])
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"open_cube: the path is of type {type(path).__qualname__}. A cube is "
+            'opened from a file. Give its path: open_cube("scene.nc").'
+        )
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
             f"open_cube: there is no file {str(path)!r} (in {Path.cwd()}). Check the "
             "path."
         )
+    if path.is_dir():
+        return _from_folder(path, variable, chunks, trust)
     with path.open("rb") as file:
         start = file.read(8)
     if start == _NETCDF[0] and not trust:
@@ -140,6 +153,25 @@ def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
     check_record(path)
     file = read_structure(path)
     check_finished(path, file.attrs)
+    return _from_variables(path, file, variable, chunks)
+
+
+def _from_folder(
+    path: Path, variable: str | None, chunks: Any, trust: bool
+) -> xr.DataArray:
+    if not is_store(path):
+        raise CorruptFileError(
+            f"open_cube: {path} is a folder without the metadata of a Zarr store "
+            "(zarr.json). It is none, or it is damaged. Give the path of a file or of "
+            "a store."
+        )
+    return _from_variables(path, read_store(path, trust), variable, chunks)
+
+
+def _from_variables(
+    path: Path, file: NetcdfFile, variable: str | None, chunks: Any
+) -> xr.DataArray:
+    """Cube among the variables of a netCDF file, or of what is like one."""
     chosen = choose_variable(path, file, variable)
     renamed, found = cube_coords(file, chosen)
 
@@ -214,7 +246,17 @@ def _cube(  # noqa: PLR0917  the parts of a cube
     blocks = _chunks(array, dims, stored, chunks, whole)
     if blocks != cube.chunks:
         cube = cube.copy(data=array.to_dask(blocks))
-    cube.encoding = {"source": array.source.path}
+    sizes = cube.variable.chunksizes
+    for key, place in cube.coords.items():  # as lazy as the cube, in the same chunks
+        if place.chunks is not None:
+            same = {d: sizes[d] for d in place.dims if d in sizes}
+            cube = cube.assign_coords({key: place.variable.chunk(same)})
+    # without chunks a file is read in runs along its last axis
+    runs = stored or [1] * (array.ndim - 1) + [*array.shape[-1:]]
+    cube.encoding = {
+        "source": array.source.path,
+        "preferred_chunks": dict(zip(dims, runs, strict=True)),
+    }
     return cube
 
 

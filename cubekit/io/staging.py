@@ -29,6 +29,7 @@ __all__ = [
     "forget_resume",
     "hold",
     "publish",
+    "publish_pair",
     "resume_folder",
     "room_errors",
     "staging",
@@ -37,6 +38,7 @@ __all__ = [
 
 # what file systems without hard links say
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -91,6 +93,7 @@ def hold(lock: IO[str], wait: bool = True) -> bool:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove the folders of runs that ended without clearing up."""
+    _put_back(target)
     if sys.platform == "win32":
         return
     for folder in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
@@ -102,8 +105,10 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def publish(staged: Path, target: Path, overwrite: bool) -> None:
-    """Move a finished file, which is on the disk, to its place; durably."""
-    if overwrite:
+    """Move a finished file or folder, which is on the disk, to its place; durably."""
+    if staged.is_dir():
+        _move_folder(staged, target, overwrite)
+    elif overwrite:
         with contextlib.suppress(FileNotFoundError):
             staged.chmod(target.stat().st_mode & 0o7777)
         FILES.replace(staged, target)
@@ -117,6 +122,64 @@ def publish(staged: Path, target: Path, overwrite: bool) -> None:
             f"{target} is written, but that it would outlive a power failure is not "
             f"confirmed ({error.strerror}). The disk is failing or remote. Save again.",
         ) from error
+
+
+def publish_pair(
+    staged: tuple[Path, Path], targets: tuple[Path, Path], overwrite: bool
+) -> None:
+    """Move a header and its data to their places, so that they never are of two cubes.
+
+    The old header goes first and the new one comes last: stopped in between, there are
+    data without a header, which nobody can take for what they are not.
+    """
+    (header, data), (staged_header, staged_data) = targets, staged
+    aside = staged_header.with_name("old.hdr")
+    if overwrite and header.exists():
+        staged_header.chmod(header.stat().st_mode & 0o7777)
+        FILES.replace(header, aside)
+    try:
+        publish(staged_data, data, overwrite)
+    except BaseException:
+        if aside.exists() and staged_data.exists():  # the old data are in their place
+            FILES.replace(aside, header)
+        raise
+    publish(staged_header, header, overwrite)
+
+
+def _move_folder(staged: Path, target: Path, overwrite: bool) -> None:
+    """Rename a folder; one that is there is swapped with it, in one step if can be."""
+    if overwrite and target.exists():
+        staged.chmod(target.stat().st_mode & 0o7777)
+        try:
+            FILES.exchange(staged, target)
+            return
+        except OSError as error:
+            if error.errno not in _NO_EXCHANGE:
+                raise
+        aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.replaced")
+        FILES.replace(target, aside)
+        try:
+            FILES.replace(staged, target)
+        except BaseException:
+            FILES.replace(aside, target)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+        return
+    try:
+        FILES.replace(staged, target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise
+        raise exists_error(target) from None
+
+
+def _put_back(target: Path) -> None:
+    """Bring back a folder that a run set aside and then was stopped."""
+    for aside in target.parent.glob(f".{glob.escape(target.name)}.*.replaced"):
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.replace(target)
 
 
 def _move_to_free_place(staged: Path, target: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import os
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,19 +16,24 @@ import xarray as xr
 from dask.base import tokenize
 
 from cubekit._version import __version__
-from cubekit.errors import CorruptFileError, WriteVerifyError
-from cubekit.io.codec import Codec
+from cubekit.io.cluster import (
+    EncodingSink,
+    WorkerSink,
+    client_of_cluster,
+    compute_on_cluster,
+    require_room_on_workers,
+)
 from cubekit.io.computing import ChunkSink, Store, compute_chunks
-from cubekit.io.container import Container, structure
-from cubekit.io.direct import ChunkReader, direct_readers
+from cubekit.io.container import NetcdfFormat
+from cubekit.io.envi_writing import save_envi
 from cubekit.io.journal import resumable
-from cubekit.io.lineage import refuse_own_input, source_files
-from cubekit.io.lock import LOCK
+from cubekit.io.lineage import source_files
 from cubekit.io.planning import (
     PlannedVariable,
     check_chunks,
     parse_memory,
     planned,
+    warn_if_read_often,
     workers,
 )
 from cubekit.io.preparing import prepared
@@ -38,25 +41,26 @@ from cubekit.io.progress import progress_bar
 from cubekit.io.source import Source
 from cubekit.io.staging import (
     check_room,
-    exists_error,
     forget_resume,
     publish,
     room_errors,
     staging,
     stopped_by_signal,
 )
+from cubekit.io.target import check_options, checked_target
+from cubekit.io.zarr import ZarrFormat, save_region
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Mapping
 
+    from cubekit.io.formats import FileContainer, Format
     from cubekit.io.preparing import Output
+    from cubekit.io.verifying import Checksums
 
 __all__ = ["save_cube"]
 
-# bytes, and filters, of each way to store a chunk
-_SHUFFLE_DEFLATE, _CHECKSUM = (2, 1), (3,)
 _MOST_COMPRESSED = 20  # no cube is compressed to a smaller part
-Checksums = dict[str, dict[tuple[int, ...], int]]
 
 
 def save_cube(
@@ -67,11 +71,13 @@ def save_cube(
     compression: Literal["fast"] | int | None = "fast",
     overwrite: bool = False,
     resume: bool = False,
+    region: Mapping[str, slice] | Literal["auto"] | None = None,
+    interleave: Literal["bsq", "bil", "bip"] | None = None,
     memory: str | int = "1GB",
     progress: bool | Callable[[int, int], None] | None = None,
     verify: bool = True,
 ) -> Path:
-    """Path of the netCDF-4 file that a cube was written to.
+    """Path of the file that a cube was written to: netCDF-4, Zarr or ENVI, by suffix.
 
     Parameters
     ----------
@@ -79,26 +85,38 @@ def save_cube(
         NumPy or Dask. The variables of a Dataset are computed together: what they
         share, the reading of a file above all, is done once.
     path : str or Path
-        The file. Its folder must be there.
+        The file: ``.nc`` is netCDF-4, ``.zarr`` a Zarr store (with the extra ``zarr``),
+        ``.hdr``, ``.img``, ``.dat``, ``.bsq``, ``.bil`` and ``.bip`` are ENVI, a header
+        and raw data beside it. Its folder must be there.
     chunks : dict, optional
         Shape of the chunks in the file, for some dims: ``{"y": 32}``. By default about
-        1 MiB, with whole spectra, nesting in the chunks of the cube.
+        1 MiB (Zarr: 4 MiB), with whole spectra, nesting in the chunks of the cube.
     compression : "fast", int or None, default "fast"
-        ``"fast"`` is the quickest deflate, 1 to 9 a level of zlib; both with shuffle.
-        None stores values as they are, with a checksum for each chunk.
+        For netCDF ``"fast"`` is the quickest deflate, 1 to 9 a level of zlib; for Zarr
+        they are levels of zstd; both with shuffle. None stores values as they are, with
+        a checksum for each chunk. ENVI has no compression.
     overwrite : bool, default False
         Replace a file that is there. It stays as it is until the new one is complete.
     resume : bool, default False
         Keep what is finished in a folder beside the file, and go on from there if an
         earlier run with ``resume=True`` was stopped. It takes the room, and the time,
-        of a second copy.
+        of a second copy. Not for ENVI.
+    region : dict or "auto", optional
+        Write the cube into a part of a Zarr store that `save_cube` made, as in
+        `xarray.Dataset.to_zarr`: slices by position for some dims,
+        ``{"y": slice(20, 30)}``, or ``"auto"`` to find its coordinates in the store.
+        Only chunks that it touches are written.
+    interleave : {"bsq", "bil", "bip"}, optional
+        Order of an ENVI file: band by band, line by line, or pixel by pixel. By default
+        that of the suffix, or of the dims of the cube.
     memory : str or int, default "1GB"
-        What the job may use in all. It limits how many blocks are under way at a time.
+        What the job may use in all. It limits how many blocks are under way at a time;
+        one always is, and ``plan(cube, memory=...).peak`` says what that takes.
     progress : bool or callable, optional
         Show a progress bar; None shows it where someone looks, in a terminal or a
         notebook. A callable is called with the bytes done and the total.
     verify : bool, default True
-        Read the file back and compare before it takes its place.
+        Read the file back before it takes its place, and compare every byte stored.
 
     Returns
     -------
@@ -117,7 +135,8 @@ def save_cube(
     WriteVerifyError
         If the file, read back, does not hold what was written.
     TypeError
-        If something in the cube has no place in a netCDF file; all of it is named.
+        If something in the cube has no place in a file of that format; all of it is
+        named.
 
     Notes
     -----
@@ -131,9 +150,16 @@ def save_cube(
     back. A line is added to ``history``; its time is that of the environment variable
     ``SOURCE_DATE_EPOCH`` if set, for files that are the same to the byte.
 
-    **Missing values:** NaN. **Chunks:** a Dask cube is computed block by block, each
-    written as it is ready. **Cost:** one computation of the cube, one reading of the
-    new file.
+    A region of a store is staged, checked and on the disk before the first chunk is
+    replaced. If that is stopped half-way, the store is refused until the same region is
+    saved again. netCDF files are never changed in place: HDF5 can lose all of a file if
+    it is stopped while it changes a part.
+
+    **Missing values:** NaN; in an ENVI file of integers there are none. **Chunks:** a
+    Dask cube is computed block by block, each written as it is ready. The workers of a
+    `dask.distributed.Client`, if there is one, read, compute and compress; this process
+    writes, or for Zarr they do. A worker that is lost only costs the blocks it had.
+    **Cost:** one computation of the cube, one reading of the new file.
 
     Examples
     --------
@@ -152,65 +178,73 @@ def save_cube(
     ...     path.name, ck.open_cube(path).name
     ('spectrum.nc', 'radiance')
     """
-    target = _checked_target(cube, path, compression, overwrite)
+    target = checked_target(cube, path, overwrite, region)
+    kind = check_options(
+        target,
+        compression=compression,
+        chunks=chunks,
+        resume=resume,
+        region=region,
+        interleave=interleave,
+    )
     output = prepared(cube, f"cubekit {__version__}: save_cube")
     check_chunks(chunks or {}, output)
     budget = parse_memory(memory)
-    plans = [planned(v, chunks or {}, by_content=resume) for v in output.variables]
+    label = target.name.encode("unicode_escape").decode()
+    if region is not None:
+        needed = sum(v.data.nbytes for v in output.variables if v.is_data)
+        with (
+            stopped_by_signal(),
+            staging(target) as folder,
+            progress_bar(progress, needed, label) as report,
+            room_errors(target, needed),
+        ):
+            save_region(
+                cube,
+                output,
+                target,
+                folder=folder,
+                region=region,
+                memory=budget,
+                report=report,
+            )
+        return target
+    if kind == "ENVI":
+        with stopped_by_signal():
+            save_envi(
+                cube,
+                output,
+                target,
+                interleave=interleave,
+                overwrite=overwrite,
+                memory=budget,
+                progress=progress,
+                verify=verify,
+            )
+        return target
+    form: Format = ZarrFormat() if kind == "Zarr" else NetcdfFormat()
+    plans = [
+        planned(v, chunks or {}, by_content=resume, chunk_bytes=form.chunk_bytes)
+        for v in output.variables
+    ]
+    warn_if_read_often(plans)
     needed = sum(p.nbytes for p in plans)
     check_room(target, needed if compression is None else needed // _MOST_COMPRESSED)
-    label = target.name.encode("unicode_escape").decode()
     with (
         stopped_by_signal(),
         staging(target) as folder,
         progress_bar(progress, needed, label) as report,
         room_errors(target, needed),
     ):
-        job = _Job(output, plans, compression, verify, workers(plans, budget), report)
+        staged = folder / f"cube{target.suffix}"
+        count = workers(plans, budget)
+        job = _Job(output, plans, compression, verify, count, report, form)
         if resume:
-            job.write_resumably(folder / "cube.nc", target, fingerprint(cube, job))
+            job.write_resumably(staged, target, fingerprint(cube, job))
         else:
-            job.write(folder / "cube.nc")
-        publish(folder / "cube.nc", target, overwrite)
+            job.write(staged)
+        publish(staged, target, overwrite)
         forget_resume(target)
-    return target
-
-
-def _checked_target(
-    cube: Any, path: str | os.PathLike[str], compression: Any, overwrite: bool
-) -> Path:
-    if not isinstance(cube, xr.DataArray | xr.Dataset):
-        raise TypeError(
-            f"save_cube: the cube is a {type(cube).__qualname__}. Coordinates and "
-            "units are saved with it. Give a DataArray or a Dataset."
-        )
-    levels = range(1, 10)
-    if compression not in ("fast", None) and (
-        isinstance(compression, bool) or compression not in levels
-    ):
-        raise ValueError(
-            f"save_cube: compression={compression!r} is unknown. It is how hard chunks "
-            'are compressed. Use "fast", 1 to 9, or None.'
-        )
-    target = Path(os.path.abspath(path))  # noqa: PTH100  keeps a link a link
-    target = target.resolve() if target.is_symlink() else target
-    if target.suffix.lower() not in {".nc", ".nc4", ".netcdf"}:
-        raise ValueError(
-            f"save_cube: {target.name!r} has no suffix of netCDF. The suffix says what "
-            f"to write. Use {target.stem + '.nc'!r}."
-        )
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"save_cube: there is no folder {str(target.parent)!r}. A file needs one. "
-            "Make it first: Path(...).mkdir(parents=True)."
-        )
-    if target.is_dir():
-        raise IsADirectoryError(
-            f"save_cube: {target} is a folder. Give the path of a file."
-        )
-    refuse_own_input(cube, target)
-    if os.path.lexists(target) and not overwrite:
-        raise exists_error(target)
     return target
 
 
@@ -224,6 +258,7 @@ class _Job:
     verify: bool
     workers: int
     report: Callable[[int], None]
+    form: Format
     checksums: Checksums = dataclasses.field(default_factory=dict)
 
     def write(self, path: Path) -> None:
@@ -231,13 +266,31 @@ class _Job:
         with self._container(path) as container:
 
             def store(
-                name: str, index: tuple[int, ...], encoded: bytes, checksum: int
+                name: str,
+                index: tuple[int, ...],
+                encoded: bytes | memoryview,
+                checksum: int,
             ) -> None:
                 self.checksums[name][index] = checksum
                 container.write_chunk(name, index, encoded)
 
-            compute_chunks(self._sinks(store), self.workers)
+            client = client_of_cluster() if self.form.on_workers else None
+            if client is None:
+                self._compute(store)
+            else:
+                self._on_workers(client, container)
             self._finish(container)
+
+    def _on_workers(self, client: Any, container: FileContainer) -> None:
+        """Let each worker write what it computes."""
+        require_room_on_workers(client, self._in_chunks)
+        sinks = [
+            WorkerSink(p, self.form.codec(p, self.compression), container)
+            for p in self._in_chunks
+        ]
+        for name, checksums, nbytes in compute_on_cluster(client, sinks):
+            self.checksums[name].update(checksums)
+            self.report(nbytes)
 
     def write_resumably(
         self, path: Path, target: Path, fingerprint: dict[str, Any]
@@ -249,7 +302,7 @@ class _Job:
                     if journal.has_block(plan, region):
                         samples = math.prod(k.stop - k.start for k in region)
                         self.report(samples * plan.array.dtype.itemsize)
-            compute_chunks(self._sinks(journal.add), self.workers, journal.has_block)
+            self._compute(journal.add, journal.has_block)
             journal.commit()
             self.output.attrs["history"] = journal.first["history"]
             with self._container(path) as container:
@@ -258,14 +311,33 @@ class _Job:
                     container.write_chunk(name, index, encoded)
                 self._finish(container)
 
+    def _compute(
+        self,
+        store: Store,
+        done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
+    ) -> None:
+        """Compute and encode blocks, in threads or on a cluster; store them here."""
+        client = client_of_cluster()
+        if client is None:
+            compute_chunks(self._sinks(store), self.workers, done)
+            return
+        require_room_on_workers(client, self._in_chunks)
+        sinks = [
+            EncodingSink(p, self.form.codec(p, self.compression), done)
+            for p in self._in_chunks
+        ]
+        for name, chunks, nbytes in compute_on_cluster(client, sinks):
+            for index, encoded, checksum in chunks:
+                store(name, index, encoded, checksum)
+            self.report(nbytes)
+
     @property
     def _in_chunks(self) -> list[PlannedVariable]:
         return [p for p in self.plans if p.in_chunks]
 
     @contextlib.contextmanager
-    def _container(self, path: Path) -> Iterator[Container]:
-        image = structure(path.parent, self.output, self.plans, self.compression)
-        container = Container(path, image)
+    def _container(self, path: Path) -> Iterator[FileContainer]:
+        container = self.form.container(path, self.output, self.plans, self.compression)
         self.checksums.clear()
         self.checksums.update({p.variable.name: {} for p in self._in_chunks})
         try:
@@ -275,20 +347,23 @@ class _Job:
 
     def _sinks(self, store: Store) -> list[ChunkSink]:
         return [
-            ChunkSink(p, _codec(p, self.compression), store, self.report)
+            ChunkSink(p, self.form.codec(p, self.compression), store, self.report)
             for p in self._in_chunks
         ]
 
-    def _finish(self, container: Container) -> None:
+    def _finish(self, container: FileContainer) -> None:
         for plan in self.plans:
             if not plan.in_chunks:
                 self.report(plan.nbytes)
         container.finish()
-        if self.verify:
-            _verify_small(container.path, [p for p in self.plans if not p.in_chunks])
-            _verify_chunks(container.path, self.checksums, self.workers)
         container.add_record(list(self.checksums))
-        container.fsync()
+        with ThreadPoolExecutor(1) as pool:  # the disk works while we read
+            on_disk = pool.submit(container.fsync)
+            if self.verify:
+                self.form.verify(
+                    container.path, self.plans, self.checksums, self.workers
+                )
+            on_disk.result()
 
 
 def fingerprint(cube: xr.DataArray | xr.Dataset, job: _Job) -> dict[str, Any]:
@@ -310,78 +385,3 @@ def fingerprint(cube: xr.DataArray | xr.Dataset, job: _Job) -> dict[str, Any]:
         "attributes": tokenize(attrs, [p.variable.attrs for p in job.plans]),
         "history": job.output.attrs["history"],
     }
-
-
-def _codec(plan: PlannedVariable, compression: Literal["fast"] | int | None) -> Codec:
-    """How the chunks of a variable are encoded; `structure` declares the same."""
-    itemsize = plan.variable.data.dtype.itemsize
-    if compression is None:
-        return Codec(itemsize, _CHECKSUM)
-    return Codec(itemsize, _SHUFFLE_DEFLATE, compression)
-
-
-def _verify_small(path: Path, plans: list[PlannedVariable]) -> None:
-    """Compare what the netCDF library wrote, by a fresh handle."""
-    import netCDF4  # noqa: PLC0415  heavy
-
-    with LOCK, netCDF4.Dataset(path) as file:
-        for plan in plans:
-            stored = file[plan.variable.name]
-            stored.set_auto_maskandscale(False)
-            given = np.asarray(plan.variable.data)
-            try:
-                found = np.asarray(stored[...])
-            except (OSError, RuntimeError) as error:
-                raise _differs(plan.variable.name, "") from error
-            same = found.shape == given.shape and np.array_equal(
-                found, given, equal_nan=given.dtype.kind == "f"
-            )
-            if not same:
-                raise _differs(plan.variable.name, "")
-
-
-def _verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
-    """Read and decode every chunk from the disk, as a reader would."""
-    readers = dict(zip(checksums, direct_readers(path, list(checksums)), strict=True))
-
-    def differing(part: tuple[str, list[tuple[tuple[int, ...], int]]]) -> str | None:
-        name, chunks = part
-        reader = readers[name]
-        if not isinstance(reader, ChunkReader):
-            return "all of it"
-        with path.open("rb", buffering=0) as file:
-            for index, checksum in chunks:
-                try:
-                    found = reader.read_chunk(file, index)
-                except CorruptFileError:
-                    return f"chunk {index}"
-                if (
-                    zlib.crc32(
-                        np.ascontiguousarray(found).reshape(-1).view(np.uint8).data
-                    )
-                    != checksum
-                ):
-                    return f"chunk {index}"
-        return None
-
-    parts = [
-        (name, list(part))
-        for name, known in checksums.items()
-        for part in _batches(list(known.items()), 64)
-    ]
-    with ThreadPoolExecutor(workers) as pool:
-        for part, wrong in zip(parts, pool.map(differing, parts), strict=True):
-            if wrong:
-                raise _differs(part[0], f" at {wrong}")
-
-
-def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
-    return (items[k : k + size] for k in range(0, len(items), size))
-
-
-def _differs(name: str, where: str) -> WriteVerifyError:
-    return WriteVerifyError(
-        f"save_cube: {name!r} read back{where} differs from what was written. The disk "
-        "or the connection to it changed the data. Nothing was replaced. Save again, "
-        "or elsewhere."
-    )

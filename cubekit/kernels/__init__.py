@@ -4,8 +4,9 @@ from cubekit.kernels.chunked import contract, thread_count
 from cubekit.kernels.extremum import least, take
 from cubekit.kernels.gaps import Latent, LatentSums, expect, solve
 from cubekit.kernels.noise import Neighbours, Noise, neighbours
+from cubekit.kernels.pooling import Moments, merge
 from cubekit.kernels.refit import LocalFit
-from cubekit.kernels.scatter import Moments, merge, moments
+from cubekit.kernels.scatter import moments
 from cubekit.kernels.sketch import Product, scatter_product
 from cubekit.kernels.stack import Component, contract_each, contract_stack
 from cubekit.kernels.symmetric import eigenvalues

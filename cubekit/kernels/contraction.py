@@ -1,41 +1,25 @@
 """Contract a sparse matrix into one axis of a NumPy array, tile by tile.
 
 A tile is a dense block of the matrix: a few outputs, and just the inputs they touch.
-Tiles of one shape at a constant step are one batched matrix product over strided views:
-nothing is copied, and the interpreter is entered a handful of times for each block of
-spectra.
-
-The product of a tile stops at `PRODUCT` multiplications: below it OpenBLAS starts no
-threads of its own, which would fight with ours.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
-import functools
-import itertools
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
-from scipy import sparse
 
+from cubekit.kernels.blockwise import Blockwise
 from cubekit.kernels.layout import memory_order, result_dtype
-from cubekit.kernels.products import PRODUCT
-from cubekit.kernels.tiles import Run, cut, used_columns
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Contracted", "contract_array", "contract_spectra"]
 
 Array = npt.NDArray[Any]
-Block = tuple[slice, slice]
-
-# outputs a tile, measured best where pixels are contiguous and where spectra are
-_ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
-_SAMPLES_WORTH_A_THREAD = 2**19
-# wider tiles read so many rows of pixels that a block is copied together first
-_COLUMNS_IN_PLACE = 64
 
 
 def contract_array(
@@ -114,243 +98,8 @@ def contract_spectra(
     planes = y.reshape(flat[0], outputs, flat[1])
     tainted = np.zeros(0, np.intp)
     if y.size:
-        work = _Work(x, planes, matrix, shift, offset)
+        work = Blockwise(x, planes, matrix, shift, offset)
         work.run(threads)
         tainted = np.sort(np.concatenate([tainted, *work.tainted]))
     result = y.transpose(np.argsort(order)) if out is None else out
     return Contracted(result, x, planes, tainted)
-
-
-class _Work:
-    """y (before, m, after) = matrix (m, n) times x (before, n, after), in blocks.
-
-    With ``after == 1`` spectra are contiguous and tiles are ``x @ weights``, shape
-    (tile, before, row); else pixels are, and tiles are ``weights @ x``, shape
-    (tile, before, row, after).
-    """
-
-    def __init__(
-        self,
-        x: Array,
-        y: Array,
-        matrix: sparse.csr_array,
-        shift: Array | None,
-        offset: Array | None,
-    ) -> None:
-        self.used, matrix = used_columns(matrix)
-        if shift is not None:
-            shift = shift if self.used is None else shift[self.used]
-            rounded = shift.astype(y.dtype)
-            # what rounding takes from the shift is no error: the offset gives it back
-            rest = matrix @ (shift - rounded)
-            offset = -rest if offset is None else offset - rest
-            shift = rounded if x.shape[2] == 1 else rounded[:, None]
-        self.shift = shift
-        self.offset = None if offset is None else offset.astype(y.dtype)
-        self.spectra = x.shape[2] == 1
-        self.x = x[..., 0] if self.spectra else x
-        self.y = y[..., 0] if self.spectra else y
-        self.matrix = matrix
-        self.tainted: list[npt.NDArray[np.intp]] = []  # spectra, (before, after)
-        self.runs = cut(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
-        # outputs with a NaN weight are undefined; as zeros they harm no tile
-        undefined = np.isnan(matrix.data)
-        row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        self.undefined = np.unique(row[undefined])
-        weights = np.where(undefined, 0, matrix.data).astype(y.dtype)
-        self.weights = [self._dense(run, weights) for run in self.runs]
-        widest = max((run.columns for run in self.runs), default=0)
-        self.in_place = (
-            self.x.dtype == y.dtype
-            and self.x.strides[-1] == self.x.itemsize
-            and (self.spectra or widest <= _COLUMNS_IN_PLACE)
-            and all(run.scattered is None for run in self.runs)
-            and self.used is None
-            and self.shift is None
-        )
-
-    @functools.cached_property
-    def support(self) -> sparse.csr_array:
-        matrix = self.matrix
-        ones = np.ones(matrix.nnz, np.float32)
-        return sparse.csr_array((ones, matrix.indices, matrix.indptr), matrix.shape)
-
-    def run(self, threads: int) -> None:
-        blocks = self._blocks()
-        threads = min(threads, len(blocks), 1 + self.x.size // _SAMPLES_WORTH_A_THREAD)
-        if threads == 1:
-            self._run(blocks)
-            return
-        edges = [k * len(blocks) // threads for k in range(threads + 1)]
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            parts = [blocks[a:b] for a, b in itertools.pairwise(edges)]
-            list(pool.map(self._run, parts))
-
-    def _run(self, blocks: list[Block]) -> None:
-        x_views = [
-            self._view(self.x, run, run.column, run.columns) for run in self.runs
-        ]
-        y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
-        tainted = False
-        with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
-            for block in blocks:
-                outputs = [self._in(view, block) for view in y_views]
-                if self.in_place:
-                    part = self.x[block[0]]
-                    inputs = [self._in(view, block) for view in x_views]
-                else:
-                    part = self._part(block)
-                    inputs = self._inputs(part)
-                if tainted:
-                    pass  # one tainted block seldom comes alone
-                elif self.spectra:
-                    # the sum finds NaN and Inf, and brings the block into the cache;
-                    # einsum, since a BLAS dot product may start threads
-                    tainted = not np.isfinite(np.einsum("i->", part.reshape(-1)))
-                else:
-                    self._multiply(inputs, outputs)
-                    tainted = self._is_tainted(outputs)
-                if tainted:
-                    tainted = self._localise(block, outputs)
-                elif self.spectra:
-                    self._multiply(inputs, outputs)
-                if self.offset is not None:
-                    y = self._of_y(block)
-                    y += self.offset if self.spectra else self.offset[:, None]
-                if len(self.undefined):
-                    self._of_y(block)[:, self.undefined] = np.nan
-
-    def _multiply(self, inputs: list[Array], outputs: list[Array]) -> None:
-        for w, x, y in zip(self.weights, inputs, outputs, strict=True):
-            if self.spectra:
-                np.matmul(x, w, out=y)
-            else:
-                np.matmul(w, x, out=y)
-
-    def _is_tainted(self, outputs: list[Array]) -> bool:
-        """Whether any input was NaN or Inf: they reach every output of their tile."""
-        total = sum(float(np.add.reduce(y[:, :, 0], axis=None)) for y in outputs)
-        return not np.isfinite(total)
-
-    def _localise(self, block: Block, outputs: list[Array]) -> bool:
-        """Multiply a block with each NaN and Inf held to the outputs it supports.
-
-        Returns whether there was any.
-        """
-        part, y = self._part(block), self._of_y(block)
-        spoils = []
-        # (n, spectrum) and (m, spectrum)
-        planes = [(part.T, y.T)] if self.spectra else zip(part, y, strict=True)
-        for plane, (source, target) in enumerate(planes, block[0].start):
-            hit = np.flatnonzero(~np.isfinite(np.einsum("ij->j", source)))
-            if not len(hit):
-                continue
-            begin = plane if self.spectra else plane * self.x.shape[2]
-            self.tainted.append(begin + block[1].start + hit)
-            few: Any = hit if 4 * len(hit) < source.shape[1] else slice(None)
-            some = source[:, few]
-            bad = ~np.isfinite(some)
-            np.copyto(some, 0, where=bad)
-            source[:, few] = some
-            spoils.append((target, few, self._spoilt(np.ascontiguousarray(bad))))
-        self._multiply(self._inputs(part), outputs)
-        for target, few, spoilt in spoils:
-            some = target[:, few]
-            np.copyto(some, np.nan, where=spoilt)
-            target[:, few] = some
-        return bool(spoils)
-
-    @functools.cached_property
-    def _reach(self) -> tuple[list[tuple[Array, Array, Array]], Array]:
-        """Outputs by the length of their support, 1, 2 to 3, 4 to 7, ... inputs.
-
-        For each length: the outputs, where their support begins, and where its last 1,
-        2, 4, ... inputs do. Apart, the outputs whose support has gaps.
-        """
-        indptr, indices = self.matrix.indptr, self.matrix.indices
-        count = np.diff(indptr)
-        used = count > 0
-        first, length = np.zeros((2, len(count)), np.intp)
-        first[used] = indices[indptr[:-1][used]]
-        length[used] = indices[indptr[1:][used] - 1] + 1 - first[used]
-        levels = []
-        size = 1
-        while size <= length.max(initial=0):
-            rows = np.flatnonzero((size <= length) & (length < 2 * size))
-            levels.append((rows, first[rows], first[rows] + length[rows] - size))
-            size *= 2
-        return levels, np.flatnonzero(length > count)
-
-    def _spoilt(self, bad: Array) -> Array:
-        """Whether the support of each output meets any that is bad, (n, spectrum)."""
-        levels, in_pieces = self._reach
-        spoilt = np.zeros((self.matrix.shape[0], bad.shape[1]), np.bool_)
-        met = bad  # any bad one of 1, 2, 4, ... inputs from each on
-        for power, (rows, first, last) in enumerate(levels):
-            if len(rows):
-                spoilt[rows] = met[first] | met[last]
-            met = met[: -(2**power)] | met[2**power :]
-        if len(in_pieces):
-            spoilt[in_pieces] = self.support[in_pieces] @ bad.astype(np.float32) > 0
-        return spoilt
-
-    def _blocks(self) -> list[Block]:
-        before = self.x.shape[0]
-        after = 1 if self.spectra else self.x.shape[2]
-        largest = max((run.rows * run.columns for run in self.runs), default=1)
-        size = max(16, min(4096, PRODUCT // max(1, largest)))
-        group = max(1, size // after)
-        return [
-            (slice(b, min(b + group, before)), slice(p, min(p + size, after)))
-            for b in range(0, before, group)
-            for p in range(0, after, size)
-        ]
-
-    def _part(self, block: Block) -> Array:
-        """Contiguous copy of a block of x, in the dtype of y, less the shift."""
-        part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
-        if self.used is not None:
-            part = part[:, self.used]
-        if self.shift is None:
-            return np.array(part, self.y.dtype, order="C")
-        out = np.empty(part.shape, self.y.dtype)
-        return np.subtract(part, self.shift, out=out, dtype=out.dtype, casting="unsafe")
-
-    def _of_y(self, block: Block) -> Array:
-        return self.y[block[0]] if self.spectra else self.y[block[0], :, block[1]]
-
-    def _inputs(self, part: Array) -> list[Array]:
-        return [self._view(part, run, run.column, run.columns) for run in self.runs]
-
-    def _view(self, array: Array, run: Run, first: int, size: int) -> Array:
-        """Run over an array, (tile, before, size) or (tile, before, size, after)."""
-        if run.scattered is not None and size == run.columns and array is not self.y:
-            return array[None, :, run.scattered]
-        advance = run.rows if array is self.y else run.step
-        return as_strided(
-            array[:, first:],
-            (run.tiles, array.shape[0], size, *array.shape[2:]),
-            (advance * array.strides[1], *array.strides),
-        )
-
-    def _in(self, view: Array, block: Block) -> Array:
-        return view[:, block[0]] if self.spectra else view[:, block[0], :, block[1]]
-
-    def _dense(self, run: Run, data: Array) -> Array:
-        """Dense tiles of a run, (tile, column, row) or (tile, 1, row, column)."""
-        first, stop = run.row, run.row + run.rows * run.tiles
-        entries = slice(self.matrix.indptr[first], self.matrix.indptr[stop])
-        row = np.repeat(
-            np.arange(stop - first), np.diff(self.matrix.indptr[first : stop + 1])
-        )
-        tile, row = np.divmod(row, run.rows)
-        column = self.matrix.indices[entries].astype(np.intp)
-        if run.scattered is None:
-            column = column - (run.column + tile * run.step)
-        else:
-            column = np.searchsorted(run.scattered, column)
-        dense = np.zeros((run.tiles, run.columns, run.rows), data.dtype)
-        dense[tile, column, row] = data[entries]
-        if self.spectra:
-            return dense
-        return np.ascontiguousarray(dense.swapaxes(1, 2))[:, None]

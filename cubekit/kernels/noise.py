@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled
 from cubekit.kernels.layout import result_dtype
-from cubekit.kernels.scatter import Moments, array_moments, merge
+from cubekit.kernels.pooling import Moments, merge
+from cubekit.kernels.scatter import array_moments
 from cubekit.kernels.tree import fold_chunks
 
 if TYPE_CHECKING:

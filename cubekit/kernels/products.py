@@ -17,45 +17,54 @@ Array = npt.NDArray[Any]
 
 # multiplications up to which OpenBLAS stays on one thread
 PRODUCT = 2**18
-# rows and columns of a piece: unequal, as equal ones would be a symmetric product,
-# which is slow when it is small
-_ROWS, _COLUMNS = 48, 64
+# rows and columns of a tile of a product, measured best for few and for many columns,
+# where rows lie together and where columns do; unequal, as equal ones would be a
+# symmetric product, which is slow when it is small
+_TILES = {False: ((16, 32), (32, 64)), True: ((8, 16), (32, 32))}
+_MANY_COLUMNS = 96
+# terms added one by one: small products know no better way, and their rounding grows
+_DEPTH = 256
 
 
 def gram(x: Array) -> Array:
     """Product of a tall matrix (row, column) with itself, (column, column)."""
     columns = x.shape[1]
     out = np.empty((columns, columns), x.dtype)
-    for a in range(0, columns, _ROWS):
-        rows = slice(a, min(a + _ROWS, columns))
-        for b in range(a, columns, _COLUMNS):
-            part = slice(b, min(b + _COLUMNS, columns))
-            piece = product(x[:, rows], x[:, part])
-            out[rows, part] = piece
-            out[part, rows] = piece.T
+    tall, wide = _TILES[x.strides[0] < x.strides[1]][columns > _MANY_COLUMNS]
+    for a in range(0, columns, tall):
+        rows = slice(a, min(a + tall, columns))
+        for b in range(a, columns, wide):
+            part = slice(b, min(b + wide, columns))
+            _multiply(x[:, rows], x[:, part], out[rows, part])
+            out[part, rows] = out[rows, part].T
     return out
 
 
 def product(a: Array, b: Array) -> Array:
     """Product of the transpose of a tall matrix with another, a' b."""
     m, n = a.shape[1], b.shape[1]
-    if m == n and m > 1:
-        half = m // 2
-        return np.concatenate([product(a[:, :half], b), product(a[:, half:], b)])
-    out = np.zeros((m, n), np.result_type(a, b))
-    for i in range(0, m, _ROWS):
-        for j in range(0, n, _COLUMNS):
-            left, right = a[:, i : i + _ROWS], b[:, j : j + _COLUMNS]
-            depth = max(1, PRODUCT // max(1, left.shape[1] * right.shape[1]))
-            out[i : i + _ROWS, j : j + _COLUMNS] = _deep(left, right, depth)
+    tall, wide = _TILES[False][0]
+    out = np.empty((m, n), np.result_type(a, b))
+    for i in range(0, m, tall):
+        rows = slice(i, i + tall)
+        for j in range(0, n, wide):
+            part = slice(j, j + wide)
+            _multiply(a[:, rows], b[:, part], out[rows, part])
     return out
 
 
-def _deep(a: Array, b: Array, depth: int) -> Array:
-    """Sum of the products of slices of rows."""
+def _multiply(a: Array, b: Array, out: Array) -> None:
+    """Put a' b into `out`, as the sum of the products of slices of rows."""
+    m, n = out.shape
+    if m == n > 1:
+        half = m // 2
+        _multiply(a[:, :half], b, out[:half])
+        _multiply(a[:, half:], b, out[half:])
+        return
+    # a power of two, as most blocks are: no rows are left over
+    depth = 1 << (max(1, min(_DEPTH, PRODUCT // max(1, m * n))).bit_length() - 1)
     whole = len(a) // depth * depth
-    rest: Array = a[whole:].T @ b[whole:]
-    if whole:
-        left = a[:whole].reshape(-1, depth, a.shape[1]).swapaxes(1, 2)
-        rest = rest + (left @ b[:whole].reshape(-1, depth, b.shape[1])).sum(axis=0)
-    return rest
+    left = a[:whole].reshape(-1, depth, m).swapaxes(1, 2)
+    np.add.reduce(left @ b[:whole].reshape(-1, depth, n), axis=0, out=out)
+    if whole < len(a):
+        out += a[whole:].T @ b[whole:]

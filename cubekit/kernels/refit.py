@@ -1,20 +1,25 @@
 """Fit again, to the samples that are left, the windows in which some are missing.
 
-The weights of a window depend on nothing but where it is and which of its samples are
-missing. So windows are gathered over all spectra of a block, each pattern is solved
-once, and the solutions are handed out: no loop over spectra, nor over patterns.
+Each window has polynomials that are orthonormal on all of its samples. What the normal
+equations of a fit to some of them need are sums over these: of polynomial times value,
+and of products of two polynomials. Such sums are matrix products, for many windows and
+spectra at once, and so small a system is solved in a few operations on whole arrays: no
+loop over spectra, windows or patterns. Where a system is too near singular for that,
+the window gets polynomials that are orthonormal on the samples left.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cubekit.kernels.contraction import contract_spectra
+from cubekit.kernels.polynomials import orthonormal, solution
+from cubekit.kernels.products import PRODUCT
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -28,8 +33,11 @@ Integers = npt.NDArray[np.intp]
 
 _ALL = slice(None)
 _SAMPLES_A_BLOCK = 2**21
-_WINDOWS_AT_ONCE = 2**17
-_LARGEST_TABLE = 2**22
+_ROWS = 8  # outputs a tile
+_SPECTRA = 512  # at once, so that a tile of them stays in cache
+_WINDOWS_AT_ONCE = 2**14
+# of normal equations in an orthonormal basis: no eigenvalue is less, and none above 1
+_LEAST_DETERMINANT = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,136 +122,157 @@ class _Refit:
         self, x: Array, y: Array, matrix: sparse.csr_array, fit: LocalFit
     ) -> None:
         self.x, self.y, self.fit = x, y, fit
-        length = np.diff(matrix.indptr)
-        row = np.repeat(np.arange(len(length)), length)
+        self.length = np.diff(matrix.indptr)
+        row = np.repeat(np.arange(len(self.length)), self.length)
         place = np.arange(matrix.nnz) - matrix.indptr[row]
-        self.columns = np.zeros((len(length), length.max()), np.intp)
+        self.columns = np.zeros((len(self.length), self.length.max()), np.intp)
         self.columns[row, place] = matrix.indices
-        self.empty = np.arange(length.max()) >= length[:, None]
-        self.defined = np.ones(len(length), np.bool_)
-        self.defined[row[np.isnan(matrix.data)]] = False
+        self.stored = np.arange(self.length.max()) < self.length[:, None]
+        defined = np.ones(len(self.length), np.bool_)
+        defined[row[np.isnan(matrix.data)]] = False
         self.least = 1 + (fit.deriv if fit.polyorder is None else fit.polyorder)
-        self.spectra = x.shape[2] == 1
+        t = self._positions(self.columns, np.arange(len(self.length)))
+        self.own = (t == 0).argmax(axis=1)
+        self.basis, self.at_0 = orthonormal(
+            t.T, self.stored.T, fit.polyorder, fit.deriv
+        )
+        rows = np.flatnonzero(defined & (self.length > 0))
+        self.tiles = [
+            self._tile(rows[k : k + _ROWS]) for k in range(0, len(rows), _ROWS)
+        ]
 
     def run(self, holes: Integers) -> None:
         """Fit the windows of some spectra, given by their place in (before, after)."""
-        (x, _), (y, places) = self._taken(self.x, holes), self._taken(self.y, holes)
+        x, begin = self._taken(holes)
         bad = ~np.isfinite(x)
         np.copyto(x, 0, where=bad)
-        band = 1 if self.spectra else 0
-        left = len(self.fit.inputs) - np.count_nonzero(bad, axis=band)
-        spoilt = np.isnan(y) & np.expand_dims(left >= self.least, band)
-        spoilt &= self.defined if self.spectra else self.defined[:, None]
-        windows = np.flatnonzero(spoilt)
-        for k in range(0, len(windows), _WINDOWS_AT_ONCE):
-            some = windows[k : k + _WINDOWS_AT_ONCE]
-            spectrum, output = np.divmod(some, y.shape[1])
-            if not self.spectra:
-                spectrum, output = output, spectrum
-            fitted = self._fitted(x, bad, spectrum, output)
-            self.y.reshape(-1)[places[spectrum] + output * self.y.shape[2]] = fitted
+        step = self.y.shape[2]
+        y = self.y.reshape(-1)
+        hard = [(np.zeros(0, np.intp),) * 2]
+        for tile in self.tiles:
+            source, missing = x[tile.inputs], bad[tile.inputs]
+            hit = np.flatnonzero(missing.any(axis=0))
+            for k in range(0, len(hit), tile.spectra):
+                some = hit[k : k + tile.spectra]
+                value, fits, unsound = tile.solved(
+                    np.take(source, some, axis=1),
+                    np.take(missing, some, axis=1),
+                    self.least,
+                    falling=self.fit.polyorder is None,
+                )
+                where = np.flatnonzero(fits)
+                place = begin[some] + tile.rows[:, None] * step
+                y[place.reshape(-1)[where]] = value.reshape(-1)[where]
+                output, spectrum = np.divmod(np.flatnonzero(unsound), len(some))
+                hard.append((tile.rows[output], some[spectrum]))
+        output, spectrum = (np.concatenate(part) for part in zip(*hard, strict=True))
+        for k in range(0, len(output), _WINDOWS_AT_ONCE):
+            part = slice(k, k + _WINDOWS_AT_ONCE)
+            place = begin[spectrum[part]] + output[part] * step
+            y[place] = self._fitted(x, bad, output[part], spectrum[part])
 
-    def _taken(self, array: Array, holes: Integers) -> tuple[Array, Integers]:
-        """Some spectra, (spectrum, band) or (band, spectrum), and where they begin."""
-        bands, after = array.shape[1:]
+    def _taken(self, holes: Integers) -> tuple[Array, Integers]:
+        """Some spectra, (band, spectrum), and where they begin in the result."""
+        inputs, after = self.x.shape[1:]
         before, place = np.divmod(holes, after)
-        begin = before * (bands * after) + place
-        if self.spectra:
-            return array[before, :, 0], begin
-        step = np.arange(bands)[:, None] * after
-        return np.take(array.reshape(-1), begin + step), begin
+        begin = before * (self.y.shape[1] * after) + place
+        if after == 1:
+            return np.ascontiguousarray(self.x[before, :, 0].T), begin
+        step = np.arange(inputs)[:, None] * after
+        index = before * (inputs * after) + place + step
+        return np.take(self.x.reshape(-1), index), begin
+
+    def _tile(self, rows: Integers) -> _Tile:
+        """What the fits of some outputs are made of."""
+        stored = self.stored[rows]
+        columns = self.columns[rows]
+        inputs = np.unique(columns[stored])
+        row, place = np.nonzero(stored)
+        column = np.searchsorted(inputs, columns[row, place])
+        own = self.own[rows]
+        basis = [q[:, rows].T for q in self.basis]
+
+        def dense(windows: list[Array]) -> Floats:
+            weights = np.zeros((len(windows), len(rows), len(inputs)))
+            for into, window in zip(weights, windows, strict=True):
+                into[row, column] = window[row, place]
+            return weights
+
+        sides = np.arange(columns.shape[1]) - own[:, None]
+        beside = [np.clip(own + k, 0, self.length[rows] - 1) for k in (-1, 0, 1)]
+        products = [p * q for k, p in enumerate(basis) for q in basis[: k + 1]]
+        together = inputs[-1] - inputs[0] + 1 == len(inputs)
+        return _Tile(
+            rows,
+            slice(inputs[0], inputs[-1] + 1) if together else inputs,
+            np.searchsorted(inputs, columns[np.arange(len(rows)), beside]),
+            dense([stored & (sides < 0), stored & (sides > 0)]),
+            dense(basis),
+            dense([stored, *products[1:]]),
+            [d[rows, None] for d in self.at_0],
+            max(16, min(_SPECTRA, PRODUCT // (len(rows) * len(inputs)))),
+        )
+
+    def _positions(self, columns: Integers, outputs: Integers) -> Floats:
+        positions: Floats = self.fit.inputs[columns] - self.fit.outputs[outputs, None]
+        return positions
 
     def _fitted(
-        self, x: Array, bad: Bools, spectrum: Integers, output: Integers
+        self, x: Array, bad: Bools, output: Integers, spectrum: Integers
     ) -> Floats:
+        """Fit windows one for one, with polynomials of their own."""
         columns = self.columns[output]
-        step = (x.shape[1], 1) if self.spectra else (1, x.shape[1])
-        place = columns * step[1] + (spectrum * step[0])[:, None]
-        missing = bad.reshape(-1)[place] | self.empty[output]
-        first, pattern = _distinct(output, missing, len(self.columns))
-        t = self.fit.inputs[columns[first]] - self.fit.outputs[output[first], None]
-        weights = self._weights(t, ~missing[first])
-        values = x.reshape(-1)[place].astype(np.float64)
-        fitted: Floats = np.einsum("ij,ij->i", weights[pattern], values)
+        place = columns * x.shape[1] + spectrum[:, None]
+        valid = (~bad.reshape(-1)[place] & self.stored[output]).T
+        t = self._positions(columns, output).T
+        basis, at_0 = orthonormal(t, valid, self.fit.polyorder, self.fit.deriv)
+        values = x.reshape(-1)[place].T.astype(np.float64)
+        fitted = np.zeros(len(output))
+        for q, d in zip(basis, at_0, strict=True):
+            fitted += np.einsum("ij,ij->j", q, values) * d
         return fitted
 
-    def _weights(self, t: Floats, valid: Bools) -> Floats:
-        """Weights of windows (window, place), NaN where they cannot be fitted again."""
-        place = np.arange(t.shape[1]) - (t == 0).argmax(axis=1)[:, None]
-        before = (valid & (place < 0)).any(axis=1)
-        after = (valid & (place > 0)).any(axis=1)
-        touched = (valid & (np.abs(place) <= 1)).any(axis=1)
-        enough = np.count_nonzero(valid, axis=1) >= self.least
-        weights = np.full(t.shape, np.nan)
-        fits = enough & (touched | (before & after))
-        weights[fits] = _polynomial_weights(
-            t[fits].T, valid[fits].T, self.fit.polyorder, self.fit.deriv
-        ).T
-        return weights
 
+class _Tile(NamedTuple):
+    """A few outputs, just the inputs they touch, and what the sums of fits need."""
 
-def _distinct(
-    output: Integers, missing: Bools, outputs: int
-) -> tuple[Integers, Integers]:
-    """One window of each pattern (output, missing samples), and the pattern of each."""
-    places = missing.shape[1]
-    if outputs << places <= _LARGEST_TABLE:
-        code = missing @ (1 << np.arange(places)) * outputs + output
-        table = np.empty(outputs << places, np.intp)
-        table[code] = np.arange(len(code))
-        first = np.flatnonzero(table[code] == np.arange(len(code)))
-        table[code[first]] = np.arange(len(first))
-        return first, table[code]
-    # 32 places at a time: the number of the pattern so far, and the bits of the next
-    pattern, first = output, np.arange(len(output))
-    for k in range(0, places, 32):
-        bits = missing[:, k : k + 32]
-        code = pattern << 32 | bits @ (1 << np.arange(bits.shape[1]))
-        _, first, pattern = np.unique(code, return_index=True, return_inverse=True)
-    return first, pattern
+    rows: Integers
+    inputs: slice | Integers
+    beside: Integers  # inputs before, at and after the output, (3, row)
+    sides: Floats  # all inputs before and after it, (2, row, input)
+    values: Floats  # polynomials, (polynomial, row, input)
+    # their products, of 0 and 0, 1 and 0, 1 and 1, 2 and 0, ..., (product, row, input);
+    # 1 in place of the first, which is constant
+    products: Floats
+    at_0: list[Floats]  # derivative of each polynomial, (row, 1)
+    spectra: int  # at once
 
+    def solved(
+        self, x: Array, missing: Bools, least: int, *, falling: bool
+    ) -> tuple[Floats, Bools, Bools]:
+        """Fits to some spectra (input, spectrum), all of them (row, spectrum).
 
-def _polynomial_weights(
-    t: Floats, valid: Bools, polyorder: int | None, deriv: int
-) -> Floats:
-    r"""Weights of the valid samples at `t` (place, window) for the derivative at 0.
-
-    With :math:`q_k` polynomials that are orthonormal on the valid samples, the weights
-    are :math:`\sum_k q_k^{(d)}(0)\, q_k(t)`. Each :math:`q_k` is :math:`t\, q_{k-1}`
-    made orthogonal to those before, twice, and so are its derivatives at 0 [1]_.
-
-    References
-    ----------
-    .. [1] Brubeck, P. D., Nakatsukasa, Y. and Trefethen, L. N. (2021), SIAM Rev. 63,
-       405-415.
-    """
-    count = np.count_nonzero(valid, axis=0)
-    highest = polyorder if polyorder is not None else int(count.max(initial=1)) - 1
-    scale = np.abs(t * valid).max(axis=0, initial=0)
-    scale[scale == 0] = 1
-    u = t / scale
-    orders = np.arange(1, deriv + 1)[:, None]
-    values: list[Floats] = []  # (place, window), of each polynomial
-    derivatives: list[Floats] = []  # (order, window), at 0
-    weights = np.zeros_like(t)
-    for k in range(highest + 1):
-        if k:
-            v = u * values[-1]
-            d = np.zeros_like(derivatives[-1])
-            d[1:] = orders * derivatives[-1][:-1]
-        else:
-            v = valid.astype(np.float64)
-            d = np.zeros((deriv + 1, t.shape[1]))
-            d[0] = 1
-        for _ in range(2 if k else 0):
-            for q, at_0 in zip(values, derivatives, strict=True):
-                along = np.einsum("ij,ij->j", q, v)
-                v = v - along * q
-                d = d - along * at_0
-        norm = np.sqrt(np.einsum("ij,ij->j", v, v))
-        norm[count <= k] = np.inf  # there are as many polynomials as samples
-        values.append(v / norm)
-        derivatives.append(d / norm)
-        weights += values[-1] * derivatives[-1][deriv]
-    weights /= scale**deriv
-    return weights
+        Returns
+        -------
+        tuple
+            The fits; whether there is one that is new; whether there would be one but
+            for normal equations that are too near singular.
+        """
+        valid = (~missing).astype(np.float64)
+        products = list(self.products @ valid)
+        count = products[0]
+        moments = list(self.values @ x.astype(np.float64))
+        full = self.products[0].sum(axis=1, keepdims=True)
+        due = (count < full) & (count >= least)
+        before, own, after = (missing[inputs] for inputs in self.beside)
+        apart = due & before & own & after
+        if apart.any():
+            due &= ~apart | (self.sides @ valid > 0).all(axis=0)
+        value, determinant = solution(
+            [count / full, *products[1:]],
+            moments,
+            list(self.at_0),
+            count if falling else None,
+        )
+        sound = due & (determinant > _LEAST_DETERMINANT)
+        return value, sound, due & ~sound

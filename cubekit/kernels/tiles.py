@@ -44,25 +44,37 @@ def used_columns(
 
 def cut(matrix: sparse.csr_array, rows: int) -> list[Run]:
     """Cut a matrix into tiles of some rows, and join those that are alike."""
+    firsts = np.arange(0, matrix.shape[0], rows)
+    stops = np.minimum(firsts + rows, matrix.shape[0])
+    begin, end = matrix.indptr[firsts], matrix.indptr[stops]
+    filled = begin < end
+    start, span, longest = np.zeros((3, len(firsts)), np.intp)
+    if filled.any():
+        start[filled] = np.minimum.reduceat(matrix.indices, begin[filled])
+        span[filled] = np.maximum.reduceat(matrix.indices, begin[filled]) + 1
+        longest = np.maximum.reduceat(np.diff(matrix.indptr), firsts)
+    span -= start
     runs: list[Run] = []
-    for first in range(0, matrix.shape[0], rows):
-        stop = min(first + rows, matrix.shape[0])
-        touched = np.unique(matrix.indices[matrix.indptr[first] : matrix.indptr[stop]])
-        if not len(touched):
-            tile = Run(first, stop - first, 1, 0, 0, 0)
-        elif touched[-1] - touched[0] + 1 > 2 * len(touched) + 16:
-            tile = Run(
-                first, stop - first, 1, 0, len(touched), 0, touched.astype(np.intp)
-            )
-        else:
-            start, columns = int(touched[0]), int(touched[-1] - touched[0] + 1)
-            tile = Run(first, stop - first, 1, start, columns, 0)
+    tiles = zip(firsts.tolist(), stops.tolist(), start.tolist(), strict=True)
+    for k, (first, stop, column) in enumerate(tiles):
+        tile = Run(first, stop - first, 1, column, int(span[k]), 0)
+        if _is_wide(tile, longest[k]):  # a single row shows that most tiles are not
+            touched = np.unique(matrix.indices[begin[k] : end[k]])
+            if _is_wide(tile, len(touched)):
+                tile = tile._replace(
+                    column=0, columns=len(touched), scattered=touched.astype(np.intp)
+                )
         joined = _joined(runs[-1], tile) if runs else None
         if joined is None:
             runs.append(tile)
         else:
             runs[-1] = joined
     return runs
+
+
+def _is_wide(tile: Run, touched: int) -> bool:
+    """Whether the inputs of a tile that touches so many are far apart."""
+    return tile.columns > 2 * touched + 16
 
 
 def _joined(run: Run, tile: Run) -> Run | None:

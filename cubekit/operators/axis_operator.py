@@ -139,8 +139,8 @@ class AxisOperator:
         one order of accuracy, with each sample missing, down to the order of the
         derivative. Spectra with nothing missing have the same bits either way.
         **Chunks:** lazy; each chunk reads the samples that its outputs depend on.
-        **Cost:** one contraction; with "refit" also one small fit for each pattern of
-        missing samples in a window.
+        **Cost:** one contraction; with "refit" also about as many as the polynomials
+        have pairs of coefficients, over the windows around missing samples.
         """
         return self._applied(cube, fit=self._fit(missing))
 

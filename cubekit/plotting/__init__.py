@@ -7,6 +7,8 @@ from cubekit.plotting.matrices import operator
 from cubekit.plotting.models import components, scores, scree
 from cubekit.plotting.overview import distinct_places, overview
 from cubekit.plotting.quality import quality
+from cubekit.plotting.quicklook import quicklook
+from cubekit.plotting.report import report
 from cubekit.plotting.spectra import spectra
 
 __all__ = [
@@ -19,6 +21,8 @@ __all__ = [
     "operator",
     "overview",
     "quality",
+    "quicklook",
+    "report",
     "rgb",
     "scores",
     "scree",

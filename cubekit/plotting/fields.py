@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cubekit.plotting.colours import about_zero, span
 from cubekit.plotting.images import image
-from cubekit.plotting.labels import centres, label_of, new_axes, thinned
+from cubekit.plotting.labels import centres, label_of, new_axes
+from cubekit.plotting.sampling import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,10 +168,8 @@ def hessian(
     _labels("hessian", hessian, "direction_2", "hessian")
     dims = tuple(d for d in hessian.dims if d not in {"direction", "direction_2"})
     some = thinned(hessian, dims, 1000).compute()
-    finite = some.values[np.isfinite(some.values)]
-    most = (
-        float(np.abs(np.percentile(finite, percentile)).max()) if len(finite) else 1.0
-    )
+    values = np.where(np.isfinite(some.values), some.values, np.nan)
+    limits = about_zero(*span("hessian", values, percentile))
     grid = figure.subplots(
         len(names), len(names), sharex=True, sharey=True, squeeze=False
     )
@@ -178,7 +178,7 @@ def hessian(
         for second, ax in zip(names, row, strict=True):
             part = some.sel(direction=first, direction_2=second)
             picture = image(part, diverging=True, colorbar=False, ax=ax)
-            picture.set_clim(-most or -1.0, most or 1.0)
+            picture.set_clim(*limits)
             ax.set_title(f"$\\partial^2 / \\partial {first} \\, \\partial {second}$")
             ax.label_outer()
             pictures.append(picture)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cubekit.axis import Axis
 from cubekit.errors import CoordinateError
+from cubekit.summary import printable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -25,7 +26,6 @@ __all__ = [
     "edges",
     "label_of",
     "new_axes",
-    "thinned",
 ]
 
 # told apart with any kind of colour vision (Okabe and Ito), darkest first
@@ -38,6 +38,14 @@ _WITHOUT = {None, "", "1", "unitless", "dimensionless", "none", "-"}
 def new_axes(ax: Axes | None) -> Axes:
     """Return `ax`, or the axes of a new figure."""
     if ax is not None:
+        from matplotlib.axes import Axes  # noqa: PLC0415  heavy, as below
+
+        if not isinstance(ax, Axes):
+            raise TypeError(
+                f"ax={ax!r} is of type {type(ax).__name__}. A picture is drawn on one "
+                "Axes of matplotlib. Leave ax out for a new figure, or give one: "
+                "ax=matplotlib.pyplot.figure().add_subplot()."
+            )
         return ax
     from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, and only wanted here
 
@@ -54,7 +62,7 @@ def colour_bar(ax: Axes, picture: Any, label: str, **how: Any) -> Colorbar:
 
 def label_of(name: object, attrs: dict[str, Any]) -> str:
     """Long name with units, powers raised: ``radiance (W m⁻² nm⁻¹)``."""
-    text = str(attrs.get("long_name") or name or "value").replace("_", " ")
+    text = printable(str(attrs.get("long_name") or name or "value")).replace("_", " ")
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 1]}…"
     text = text.replace("$", r"\$")  # else it would start a formula
@@ -63,16 +71,8 @@ def label_of(name: object, attrs: dict[str, Any]) -> str:
 
 
 def _raised(units: str) -> str:
-    units = units.strip().replace("$", "")  # some files write $nm$
+    units = printable(units.strip()).replace("$", "")  # some files write $nm$
     return re.sub(r"(?<=[A-Za-zµμ)])\^?(-?\d+)", r"$^{\1}$", units)
-
-
-def thinned(cube: xr.DataArray, dims: tuple[Hashable, ...], most: int) -> xr.DataArray:
-    """Every so many samples along dims, so that at most `most` are left in each."""
-    steps = {d: -(-cube.sizes[d] // most) for d in dims}
-    return cube.isel(
-        {d: slice((s - 1) // 2, None, s) for d, s in steps.items() if s > 1}
-    )
 
 
 def centres(cube: xr.DataArray, dim: Hashable) -> tuple[npt.NDArray[np.float64], str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from cubekit.plotting.labels import COLOURS, label_of, new_axes, thinned
+from cubekit.plotting.labels import COLOURS, label_of, new_axes
+from cubekit.plotting.sampling import thinned
 from cubekit.plotting.spectra import spectra
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def components(
     ['crop', 'forest']
     """
     every = model if isinstance(model, xr.DataArray) else model.components_
+    if "component" not in every.dims:
+        raise ValueError(
+            f"components: the dims {every.dims} have no 'component'. The spectra of "
+            "components are drawn, not those of a cube. Use "
+            "components(cubekit.PCA(4).fit(cube)), or spectra(cube)."
+        )
     first = every.isel(component=slice(n)).transpose("component", ...)
     size = float(np.nanpercentile(np.abs(first.values), 99)) or 1.0
     names = first.coords.get("component")
@@ -113,6 +120,12 @@ def scree(
     >>> bars.lines[0].axes.get_ylabel()
     'variance'
     """
+    for needed in ("explained_variance_", "n_samples_"):
+        if not hasattr(model, needed):
+            raise TypeError(
+                f"scree: a {type(model).__name__} has no {needed}. Variances are drawn "
+                "of a model that was fitted. Use scree(cubekit.PCA().fit(cube))."
+            )
     variance = np.asarray(model.explained_variance_.values, np.float64)[:n]
     error = variance * np.sqrt(2.0 / float(model.n_samples_))
     ax = new_axes(ax)
@@ -177,6 +190,11 @@ def scores(
     >>> len(points.get_offsets())
     48
     """
+    if "component" not in scores.dims:
+        raise ValueError(
+            f"scores: the dims {scores.dims} have no 'component'. A model makes scores "
+            "of a cube. Use scores(model.transform(cube))."
+        )
     if "component" not in scores.coords:
         numbers = np.arange(1, scores.sizes["component"] + 1)
         scores = scores.assign_coords(component=numbers)

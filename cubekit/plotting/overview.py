@@ -9,7 +9,8 @@ import numpy as np
 from cubekit.axis import Axis
 from cubekit.operators import derivative_operator
 from cubekit.plotting.images import image, rgb
-from cubekit.plotting.labels import COLOURS, label_of, thinned
+from cubekit.plotting.labels import COLOURS, label_of
+from cubekit.plotting.sampling import thinned
 from cubekit.plotting.spectra import at_places, spectra
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cubekit.axis import Axis
-from cubekit.plotting.labels import new_axes, thinned
+from cubekit.plotting.labels import new_axes
+from cubekit.plotting.sampling import thinned
 from cubekit.plotting.spectra import spectra
 
 if TYPE_CHECKING:

@@ -10,13 +10,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from cubekit.axis import Axis
-from cubekit.plotting.labels import COLOURS, edges, label_of, new_axes, thinned
+from cubekit.plotting.labels import COLOURS, edges, label_of, new_axes
+from cubekit.plotting.sampling import thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-__all__ = ["at_places", "spectra"]
+__all__ = ["at_places", "broken_line", "spectra"]
 
 Place = Mapping[str, float] | Sequence[float]
 _OWN_COLOUR = "spectrum"  # lines that took a colour of ours
@@ -164,10 +165,19 @@ def at_places(cube: xr.DataArray, at: Any, dim: str) -> xr.DataArray:
         rows.append([known[d] for d in dims])
     columns = np.reshape(np.array(rows, np.float64), (len(places), len(dims))).T
     index = {
-        dim: xr.DataArray(_positions(cube, dim, values), dims="place")
+        dim: _positions(cube, dim, values)
         for dim, values in zip(dims, columns, strict=True)
     }
-    return cube.isel(index).transpose("place", dim)
+    # one by one: places in a list would be cut out of whole chunks
+    each = [
+        cube.isel({d: i[place] for d, i in index.items()}).compute()
+        for place in range(len(places))
+    ]
+    if not each:
+        none = {d: xr.DataArray(i, dims="place") for d, i in index.items()}
+        return cube.isel(none).transpose("place", dim)
+    found: xr.DataArray = xr.concat(each, "place", coords="all", compat="override")
+    return found.transpose("place", dim)
 
 
 def _positions(
@@ -206,6 +216,15 @@ def _over_spectra(
     filled = np.where(np.isnan(every).all(axis=0), 0, every)
     result: npt.NDArray[np.float64] = function(filled, axis=0, **how)
     return np.where(np.isnan(every).all(axis=0), np.nan, result)
+
+
+def broken_line(
+    axis: Axis, values: npt.NDArray[np.float64], max_gap: float | None = None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Abscissae and values of a line that is broken in gaps and bad bands."""
+    x, after = _with_breaks(axis, max_gap)
+    shown = np.ones(len(axis), np.bool_) if axis.good is None else axis.good
+    return x, _broken(values, shown, after)
 
 
 def _with_breaks(

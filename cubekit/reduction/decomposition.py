@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 
 if TYPE_CHECKING:
     from cubekit.kernels import Moments
@@ -29,7 +28,7 @@ _LEFT_OF_ROUNDING = 0.1
 
 def principal(covariance: Array) -> tuple[Array, Array]:
     """Variances, falling and not below zero, and directions (component, band)."""
-    values, vectors = scipy.linalg.eigh(covariance, driver="evd", check_finite=False)
+    values, vectors = np.linalg.eigh(covariance)
     return np.clip(values[::-1], 0, None), vectors[:, ::-1].T
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 
 from cubekit import kernels
 
@@ -64,7 +63,7 @@ def leading(
         basis = np.concatenate([basis, new], axis=1)
         image = np.concatenate([image, sums.product], axis=1)
         small = basis.T @ image
-        values, rotation = scipy.linalg.eigh((small + small.T) / 2)
+        values, rotation = np.linalg.eigh((small + small.T) / 2)
         values, rotation = values[::-1][:number], rotation[:, ::-1][:, :number]
         settled = (np.abs(values - before) <= _STILL * values[0]).all()
         if settled or basis.shape[1] == len(keep):

@@ -15,7 +15,7 @@ from cubekit.axis import Axis, derivative_units
 from cubekit.errors import AxisMismatchError, CoordinateError
 from cubekit.operators import AxisOperator, derivative_operator
 from cubekit.operators.attributes import derived_attrs, units_of
-from cubekit.spatial.metric import Metric, latitude_and_longitude, metric_at
+from cubekit.operators.metric import Metric, latitude_and_longitude, metric_at
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence

@@ -4,6 +4,7 @@ Run with ``pytest -s tests/benchmarks``. All is measured in one run, each as the
 several, since machines are shared and noisy; the limit is a copy of the same bytes.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -76,7 +77,9 @@ def test_two_operators_composed_cost_one_contraction():
 def test_import_is_light():
     def seconds(code):
         command = [sys.executable, "-c", code]
-        return best(lambda: subprocess.run(command, check=True), 7)
+        # with byte code kept, as pip leaves it
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return best(lambda: subprocess.run(command, check=True, env=kept), 7)
 
     base = seconds("import xarray, dask.array")
     ours = seconds("import cubekit")

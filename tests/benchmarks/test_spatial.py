@@ -14,7 +14,7 @@ import xarray as xr
 import cubekit as ck
 
 
-def best(functions, repeats=3):
+def best(functions, repeats=5):
     """Shortest time of each of several functions, measured in turn."""
     times = {name: [] for name in functions}
     for _ in range(repeats):
@@ -55,8 +55,8 @@ def test_gradient_against_numpy_and_xarray(cube):
         }
     )
     report(times, "gradient")
-    # 8 on a quiet machine; both are bound by memory
-    assert times["gradient"] * 4 < times["numpy.gradient"]
+    assert times["gradient"] * 8 <= times["numpy.gradient"]
+    assert times["gradient"] * 8 <= times["DataArray.differentiate"]
 
 
 def test_hessian_against_numpy_gradient_twice(cube):
@@ -75,7 +75,7 @@ def test_hessian_against_numpy_gradient_twice(cube):
         repeats=2,
     )
     report(times, "hessian")
-    assert times["hessian"] * 5 < times["numpy.gradient twice"]
+    assert times["hessian"] * 10 <= times["numpy.gradient twice"]
 
 
 def test_integrate_gradient_against_its_decompositions():

@@ -1,0 +1,72 @@
+"""What every command has: --quiet, --debug, and errors of one line."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import click
+
+from cubekit.errors import CubekitError
+from cubekit.summary import printable
+
+__all__ = ["Command", "one_line"]
+
+
+# what is told in a line; an ImportError names the extra that is missing
+_TOLD = (CubekitError, ValueError, TypeError, OSError, ImportError)
+
+
+class Command(click.Command):
+    """Command with --quiet and --debug, whose errors are one line."""
+
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        params: list[click.Parameter] | None = None,
+        **settings: Any,
+    ) -> None:
+        common: list[click.Parameter] = [
+            click.Option(["-q", "--quiet"], is_flag=True, help="Print errors only."),
+            click.Option(["--debug"], is_flag=True, help="Show where an error arose."),
+        ]
+        super().__init__(name, params=[*(params or []), *common], **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command with `say` and `progress` in place of --quiet."""
+        debug, quiet = ctx.params.pop("debug"), ctx.params.pop("quiet")
+        ctx.params["say"] = _silent if quiet else click.echo
+        ctx.params["progress"] = False if quiet else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if quiet else "default", UserWarning)
+            warnings.showwarning = _warn
+            try:
+                return super().invoke(ctx)
+            except ExceptionGroup as group:  # each was said when it arose
+                if debug:
+                    raise
+                raise click.ClickException(one_line(group.message)) from None
+            except _TOLD as error:
+                if debug:
+                    raise
+                words = [str(error) or type(error).__name__]
+                words += getattr(error, "__notes__", [])
+                for option in ("variable", "coord"):
+                    if f"{option}=" in words[0] and option in ctx.params:
+                        words.append(f"On the command line: --{option} NAME.")
+                raise click.ClickException(one_line(" ".join(words))) from None
+
+
+def one_line(text: str) -> str:
+    """Text on one line, with nothing a terminal would act on."""
+    return printable(" ".join(text.split()))
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    del where, more  # lines of source say nothing to who is not programming
+    click.echo(f"Warning: {one_line(str(message))}", err=True)
+
+
+def _silent(text: str) -> None:
+    del text

@@ -1,0 +1,32 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["COORD", "IN", "MAX_GAP", "OUT", "POLYORDER", "VARIABLE"]
+
+IN = click.Path(path_type=Path)
+OUT = click.Path(path_type=Path)
+VARIABLE = click.option(
+    "--variable", metavar="NAME", help="Which variable, if the file holds several."
+)
+COORD = click.option(
+    "--coord", metavar="NAME", help="Coordinate to work along.  [default: the bands]"
+)
+POLYORDER = click.option(
+    "--polyorder",
+    metavar="P",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Degree of the polynomial, less than the bands in a window.",
+)
+MAX_GAP = click.option(
+    "--max-gap",
+    metavar="G",
+    type=float,
+    help="Never fit across a step wider than this, in units of the coordinate.",
+)

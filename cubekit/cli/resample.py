@@ -1,0 +1,78 @@
+"""cubekit resample: the spectra of a file in the bands of another sensor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cubekit.cli.command import Command
+from cubekit.cli.options import COORD, IN, OUT, VARIABLE
+from cubekit.cli.saving import save, saving
+from cubekit.io import open_cube
+from cubekit.spectral import resample as resampled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["resample"]
+
+
+class _Numbers(click.ParamType):  # type: ignore[type-arg]
+    name = "numbers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[float]:
+        """Numbers between commas."""
+        try:
+            return [float(number) for number in str(value).split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers, such as 450,550,650", param)
+
+
+@click.command(cls=Command, short_help="Put spectra into the bands of another sensor.")
+@click.argument("source", metavar="IN", type=IN)
+@click.argument("target", metavar="OUT", type=OUT)
+@click.option(
+    "--like", metavar="FILE", type=IN, help="A cube that has the bands wanted."
+)
+@click.option(
+    "--bands",
+    metavar="B1,B2,...",
+    type=_Numbers(),
+    help="Centres of the bands wanted, in the units of IN. Give this or --like.",
+)
+@click.option(
+    "--fwhm",
+    metavar="W",
+    type=float,
+    help="Full width at half maximum of the bands wanted.  [default: that of FILE, "
+    "else linear interpolation]",
+)
+@VARIABLE
+@COORD
+@saving
+def resample(
+    *,
+    source: Path,
+    target: Path,
+    like: Path | None,
+    bands: list[float] | None,
+    fwhm: float | None,
+    variable: str | None,
+    coord: str | None,
+    **options: Any,
+) -> None:
+    """Write the spectra of IN as another sensor sees them to OUT.
+
+    \b
+    Examples:
+      cubekit resample scene.nc broad.nc --bands 490,560,665,842 --fwhm 40
+      cubekit resample scene.nc matched.nc --like other_sensor.nc
+    """  # noqa: D301  click reads the escape
+    if (like is None) == (bands is None):
+        raise click.UsageError(
+            "The bands wanted are those of a file, or a list. Give --like or --bands."
+        )
+    wanted: Any = bands if like is None else open_cube(like)
+    cube = open_cube(source, variable=variable)
+    save(resampled(cube, wanted, fwhm=fwhm, coord=coord), target, **options)

@@ -1,0 +1,87 @@
+"""A new file read back, and compared with what was to be written."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cubekit.errors import CorruptFileError, WriteVerifyError
+from cubekit.io.codec import crc32
+from cubekit.io.direct import ChunkReader, direct_readers
+from cubekit.io.lock import LOCK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cubekit.io.planning import PlannedVariable
+
+__all__ = ["Checksums", "differs", "verify_chunks", "verify_small"]
+
+# of encoded chunks, by variable and index
+Checksums = dict[str, dict[tuple[int, ...], int]]
+_BATCH = 64  # chunks checked by one task
+
+
+def verify_small(path: Path, plans: list[PlannedVariable]) -> None:
+    """Compare what the netCDF library wrote, by a fresh handle."""
+    import netCDF4  # noqa: PLC0415  heavy
+
+    with LOCK, netCDF4.Dataset(path) as file:
+        for plan in plans:
+            stored = file[plan.variable.name]
+            stored.set_auto_maskandscale(False)
+            given = np.asarray(plan.variable.data)
+            try:
+                found = np.asarray(stored[...])
+            except (OSError, RuntimeError) as error:
+                raise differs(plan.variable.name, "") from error
+            same = found.shape == given.shape and np.array_equal(
+                found, given, equal_nan=given.dtype.kind == "f"
+            )
+            if not same:
+                raise differs(plan.variable.name, "")
+
+
+def verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
+    """Compare the bytes of every chunk, at the place where readers will look for it."""
+    readers = dict(zip(checksums, direct_readers(path, list(checksums)), strict=True))
+
+    def differing(part: tuple[str, list[tuple[int, ...]]]) -> str | None:
+        name, indices = part
+        reader = readers[name]
+        if not isinstance(reader, ChunkReader):
+            return "all of it"
+        with path.open("rb", buffering=0) as file:
+            for index in indices:
+                try:
+                    stored = reader.read_stored(file, index)
+                except CorruptFileError:
+                    stored = None
+                if (
+                    stored is None
+                    or reader.skipped[index]
+                    or crc32(stored) != checksums[name][index]
+                ):
+                    return f"chunk {index}"
+        return None
+
+    parts = [
+        (name, indices[k : k + _BATCH])
+        for name, indices in ((n, list(known)) for n, known in checksums.items())
+        for k in range(0, len(indices), _BATCH)
+    ]
+    with ThreadPoolExecutor(workers) as pool:
+        for part, wrong in zip(parts, pool.map(differing, parts), strict=True):
+            if wrong:
+                raise differs(part[0], f" at {wrong}")
+
+
+def differs(name: str, where: str) -> WriteVerifyError:
+    """Return the error for a variable, and a place in it."""
+    return WriteVerifyError(
+        f"save_cube: {name!r} read back{where} differs from what was written. The disk "
+        "or the connection to it changed the data. Nothing was replaced. Save again, "
+        "or elsewhere."
+    )

@@ -1,0 +1,123 @@
+"""Blocks of an array as spectra less a shift, in memory that is used again."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Deviations", "column_sums", "subtract_rows"]
+
+Array = npt.NDArray[Any]
+Block = tuple[slice, slice]
+
+# pixels in a row from which a block is a stack of images, not of spectra
+_PIXELS = 64
+# values a loop of NumPy should have, so that starting it costs little
+_LOOP = 1024
+# between rows of a block: a step of a power of two would use few lines of the cache
+_PAD = 16
+
+
+class Deviations:
+    """Blocks (spectrum, band) of x (before, n, after), each in the order of memory.
+
+    Every thread has one room for its blocks: what `less` gave is overwritten by the
+    next call.
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        keep: npt.NDArray[np.intp] | None,
+        dtype: np.dtype[Any],
+        size: int,
+    ) -> None:
+        self.x, self.dtype, self.size = x, dtype, size
+        # all the bands in order need no selection, which would copy
+        is_all = keep is None or np.array_equal(keep, np.arange(x.shape[1]))
+        self.keep = None if is_all else keep
+        self.bands = x.shape[1] if keep is None else len(keep)
+        self.images = x.shape[2] >= _PIXELS
+        self.own = threading.local()
+
+    def blocks(self) -> list[Block]:
+        """Cut x into blocks of about `size` spectra."""
+        before, _, after = self.x.shape
+        group = max(1, self.size // max(1, after))
+        return [
+            (slice(b, min(b + group, before)), slice(p, min(p + self.size, after)))
+            for b in range(0, before, group)
+            for p in range(0, after, self.size)
+        ]
+
+    def less(self, block: Block, shift: Array) -> Array:
+        """Block (spectrum, band) less a shift (band,)."""
+        x = self._selected(block)
+        before, bands, after = x.shape
+        count = before * after
+        if self.images:
+            out = self._room((bands, self.size + _PAD))[:, :count]
+            np.subtract(
+                x.transpose(1, 0, 2),
+                shift[:, None, None],
+                out=out.reshape(bands, before, after),
+                dtype=self.dtype,
+                casting="unsafe",
+            )
+            return out.T
+        out = self._room((self.size, bands))[:count]
+        if after == 1:
+            subtract_rows(x[..., 0], shift, out)
+        else:
+            spectra = out.reshape(before, after, bands)
+            subtract_rows(x.transpose(0, 2, 1), shift, spectra)
+        return out
+
+    def copy(self, block: Block) -> Array:
+        """Block (spectrum, band) as it is; a view if possible."""
+        x = self._selected(block)
+        if self.images:
+            part = x.transpose(1, 0, 2).reshape(x.shape[1], -1).T
+        else:
+            part = x.transpose(0, 2, 1).reshape(-1, x.shape[1])
+        return part.astype(self.dtype, order="K", copy=False)
+
+    def _selected(self, block: Block) -> Array:
+        x = self.x[block[0], :, block[1]]
+        return x if self.keep is None else x[:, self.keep]
+
+    def _room(self, shape: tuple[int, int]) -> Array:
+        room: Array | None = getattr(self.own, "room", None)
+        if room is None:
+            room = self.own.room = np.empty(shape, self.dtype)
+        return room
+
+
+def subtract_rows(x: Array, row: Array, out: Array) -> None:
+    """Put ``x - row`` into `out`, short rows many at a time if they are contiguous."""
+    if x.flags.c_contiguous and out.flags.c_contiguous and x.size:
+        times = _times(x)
+        x, out = x.reshape(-1, times * len(row)), out.reshape(-1, times * len(row))
+        row = np.tile(row, times)
+    np.subtract(x, row, out=out, dtype=out.dtype, casting="unsafe")
+
+
+def column_sums(x: Array) -> Array:
+    """Sums of the columns of a matrix whose rows or columns are contiguous."""
+    if x.flags.c_contiguous and x.size:
+        times = _times(x)
+        long = np.add.reduce(x.reshape(-1, times * x.shape[1]), axis=0)
+        total: Array = long.reshape(times, -1).sum(axis=0)
+        return total
+    return np.add.reduce(x, axis=0)  # type: ignore[no-any-return]
+
+
+def _times(x: Array) -> int:
+    """Rows (..., band) that make one loop: a power of two that divides their number."""
+    bands: int = x.shape[-1]
+    rows = x.size // bands
+    most = max(1, _LOOP // bands)
+    return min(rows & -rows, 1 << (most.bit_length() - 1))

@@ -1,0 +1,316 @@
+"""Run the steps of a recipe on a cube; what can be one matrix is one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from cubekit.arguments import require_periods
+from cubekit.axis import Axis
+from cubekit.errors import RecipeError
+from cubekit.operators import (
+    AxisOperator,
+    derivative_operator,
+    resample_operator,
+    savgol_operator,
+)
+from cubekit.reduction import PCA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from cubekit.recipe.actions import Model
+    from cubekit.recipe.steps import Step
+
+__all__ = ["Made", "gathered", "run"]
+
+Array = npt.NDArray[np.float64]
+
+
+class Made(NamedTuple):
+    """What was done for some steps: their numbers, in words, and the name it got."""
+
+    numbers: str
+    words: str
+    name: str | None
+
+
+def run(
+    steps: Sequence[Step], outputs: Sequence[str], cube: xr.DataArray, folder: Path
+) -> tuple[dict[str, Any], list[Made]]:
+    """Results by name, and what was done for them."""
+    if not isinstance(cube, xr.DataArray):
+        raise TypeError(
+            f"recipe: the cube is a {type(cube).__qualname__}. Steps need coordinates. "
+            "Give a DataArray; open_cube reads one from a file."
+        )
+    values: list[Any] = []
+    made: list[Made] = []
+    models = _Models(folder)
+    for index, step in enumerate(steps):
+        with _told(step):
+            model = models(step)
+            source: Any = cube if step.source is None else values[step.source]
+            value: Any = None
+            if isinstance(source, _Chain):
+                value = source.then(step, model)
+                if value is None:  # along another axis: the chain ends before it
+                    made.append(source.made(None))
+                    source = source.result()
+            if value is None:
+                _require_array(source, step)
+                if _goes_on(index, steps, outputs):
+                    value = _Chain.begun(source, step)
+                else:
+                    value = step.action(source, step.arguments, model)
+                    made.append(Made(str(index + 1), step.words, step.output))
+            if isinstance(value, _Chain):
+                value.numbers.append(index + 1)
+                if not _goes_on(index, steps, outputs):
+                    made.append(value.made(step.output))
+                    value = value.result()
+            values.append(value)
+    named = {step.output: value for step, value in zip(steps, values, strict=True)}
+    if outputs:
+        return {name: named[name] for name in outputs}, made
+    name = getattr(values[-1], "name", None)
+    return {str(name or "cube"): values[-1]}, made
+
+
+class _Models:
+    """Models that steps need, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Any, Model | None] = {}
+
+    def __call__(self, step: Step) -> Model | None:
+        key = step.action.model, step.arguments.get("model")
+        if key not in self._known:
+            self._known[key] = step.action.load(step.arguments, self._folder)
+        return self._known[key]
+
+
+@contextlib.contextmanager
+def _told(step: Step) -> Iterator[None]:
+    """Errors say which step they are of."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This is {step.place} of the recipe: {step.words}.")
+        raise
+
+
+def _require_array(value: Any, step: Step) -> None:
+    if isinstance(value, xr.Dataset):
+        raise RecipeError(
+            f"recipe, {step.place}: {step.do} is to take a result of several "
+            f"variables, {', '.join(map(repr, value.data_vars))}. Steps take one cube. "
+            'Take it from another result: from = "...".'
+        )
+
+
+def _goes_on(index: int, steps: Sequence[Step], outputs: Sequence[str]) -> bool:
+    """Whether the one use of a matrix is to be multiplied by that of a later step."""
+    users = [step for step in steps if step.source == index]
+    return (
+        len(users) == 1
+        and steps[index].output not in outputs
+        and steps[index].action.model is None
+        and _is_matrix(steps[index])
+        and _is_matrix(users[0])
+    )
+
+
+def _is_matrix(step: Step) -> bool:
+    """Whether a step is a matrix along one axis, the same for every sample."""
+    missing = step.action.bound(step.arguments).get("missing", "propagate")
+    return step.do in _OPERATORS and missing == "propagate"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Chain:
+    """Steps along one axis that are to be one matrix.
+
+    The template is the result of the steps, one after the other, for one sample on
+    every other dim: it has their names, attributes and coordinates.
+    """
+
+    base: xr.DataArray
+    template: xr.DataArray
+    operator: AxisOperator
+    mean: Array | None = None  # taken off before the last matrix
+    last: AxisOperator | None = None
+    numbers: list[int] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def begun(cls, cube: xr.DataArray, step: Step) -> _Chain:
+        """Chain of one step."""
+        arguments = step.action.bound(step.arguments)
+        axis = _axis(cube, arguments, None)
+        operator, _ = _OPERATORS[step.do](axis, arguments, None)
+        dim = axis.dim
+        sample = cube.isel({d: slice(0, 1) for d in cube.dims if d != dim})
+        return cls(cube, _quietly(step, sample, None), operator)
+
+    def then(self, step: Step, model: Model | None) -> _Chain | None:
+        """Chain with one step more, unless that is along another axis."""
+        arguments = step.action.bound(step.arguments)
+        if isinstance(model, PCA) and model.missing != "drop":
+            return None
+        axis, given = _axis(self.template, arguments, model), self.operator.output
+        if axis.dim != given.dim or not np.array_equal(axis.values, given.values):
+            return None
+        operator, mean = _OPERATORS[step.do](axis, arguments, model)
+        return dataclasses.replace(
+            self,
+            template=_quietly(step, self.template, model),
+            operator=operator @ self.operator,
+            mean=mean,
+            last=operator,
+            numbers=list(self.numbers),
+        )
+
+    def result(self) -> xr.DataArray:
+        """Apply the matrix, and label the result as the steps would have."""
+        if self.mean is None or self.last is None:
+            result = self.operator(self.base)
+        else:
+            shift = self._shift()
+            offset = -_product(self.last, self.mean)
+            if shift is not None:
+                offset += _product(self.operator, shift)
+            result = self.operator.affine(self.base, shift=shift, offset=offset)
+        dim = self.operator.output.dim
+        coords = {
+            name: (coord if coord.dims == (dim,) else result.coords[name]).variable
+            for name, coord in self.template.coords.items()
+        }
+        return xr.DataArray(
+            result.data, coords, result.dims, self.template.name, self.template.attrs
+        )
+
+    def _shift(self) -> Array | None:
+        """Mean near that of the input, which costs digits if it is not taken off first.
+
+        Smoothing leaves a mean about as it is; a derivative takes it off by itself.
+        """
+        if self.operator.order or self.mean is None:
+            return None
+        if len(self.mean) != len(self.operator.input):
+            return None
+        touched = np.zeros(len(self.mean), np.bool_)
+        touched[self.operator.matrix.indices] = True
+        shift = np.where(touched, self.mean, 0.0)
+        return shift if np.isfinite(shift).all() else None
+
+    def made(self, name: str | None) -> Made:
+        """What was done, in words."""
+        first, last = self.numbers[0], self.numbers[-1]
+        if first == last:
+            return Made(str(first), self.operator.name, name)
+        rows, columns = self.operator.matrix.shape
+        words = f"{self.operator.name}: one matrix, {rows} x {columns}"
+        return Made(", ".join(map(str, self.numbers)), words, name)
+
+
+def _product(operator: AxisOperator, spectrum: Array) -> Array:
+    return np.asarray(operator.matrix @ spectrum)  # of stored entries: no NaN spreads
+
+
+def _quietly(step: Step, sample: xr.DataArray, model: Model | None) -> xr.DataArray:
+    """Result for a sample; what it warns of was said when the matrix was built."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        result: xr.DataArray = step.action(sample, step.arguments, model)
+    return result
+
+
+def _axis(cube: xr.DataArray, arguments: Mapping[str, Any], model: Any) -> Axis:
+    """Axis that a matrix takes: that of the model, or of the cube."""
+    if model is not None:
+        axis: Axis = model.operator.input
+        return axis
+    return Axis.from_cube(cube, arguments["coord"])
+
+
+def _savgol(
+    axis: Axis, arguments: dict[str, Any], model: Any
+) -> tuple[AxisOperator, None]:
+    del model, arguments["missing"], arguments["coord"]
+    return savgol_operator(axis, **arguments), None
+
+
+def _derivative(
+    axis: Axis, arguments: dict[str, Any], model: Any
+) -> tuple[AxisOperator, None]:
+    del model, arguments["missing"]
+    coord = arguments.pop("coord")
+    periods = require_periods("derivative", arguments.pop("periodic"), [coord])
+    return derivative_operator(axis, period=periods.get(coord), **arguments), None
+
+
+def _resample(
+    axis: Axis, arguments: dict[str, Any], model: Any
+) -> tuple[AxisOperator, None]:
+    del model, arguments["coord"]
+    return resample_operator(axis, **arguments), None
+
+
+def _transform(
+    axis: Axis, arguments: dict[str, Any], model: Model
+) -> tuple[AxisOperator, Array]:
+    del axis, arguments
+    return model.operator, np.asarray(model.mean_.values)
+
+
+_OPERATORS: Mapping[str, Any] = {
+    "savgol_filter": _savgol,
+    "derivative": _derivative,
+    "resample": _resample,
+    "PCA.transform": _transform,
+    "MNF.transform": _transform,
+}
+
+
+def gathered(results: Mapping[str, xr.DataArray | xr.Dataset]) -> xr.Dataset:
+    """Results in one Dataset; a coordinate that differs gets a name of its own."""
+    dataset = xr.Dataset()
+    for name, result in results.items():
+        parts = (
+            {name: result}
+            if isinstance(result, xr.DataArray)
+            else {f"{name}_{k}": v for k, v in result.data_vars.items()}
+        )
+        for own, part in parts.items():
+            dataset[own] = _fitting(name, part, dataset)
+            dataset[own].attrs.pop("history", None)
+    return dataset
+
+
+def _fitting(name: str, part: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
+    """Array whose dims and coordinates are those of a Dataset, or have other names."""
+    if name in {*part.coords, *part.dims, *dataset.coords}:
+        raise RecipeError(
+            f"recipe: as={name!r} is the name of a coordinate. A variable of the file "
+            f'needs its own. Use as = "{name}_values".'
+        )
+    other = {d for d, n in part.sizes.items() if dataset.sizes.get(d, n) != n}
+    for key, coord in part.coords.items():
+        if key in dataset.coords and not coord.variable.equals(
+            dataset.coords[key].variable
+        ):
+            other.add(key)
+    # what lies on a dim that is another one is another one
+    dims = other & set(part.dims)
+    other |= {k for k, c in part.coords.items() if dims & set(c.dims)}
+    renamed = part.rename({key: f"{key}_{name}" for key in other})
+    renamed.attrs = dict(part.attrs)
+    return renamed

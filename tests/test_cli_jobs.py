@@ -1,0 +1,195 @@
+"""Commands that save a cube: each is one public call; recipes for one file or many."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dask
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import cubekit as ck
+from cubekit.cli import main
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+RECIPE = """
+[[step]]
+do = "savgol_filter"
+window_length = 11
+as = "smooth"
+
+[[step]]
+do = "derivative"
+coord = "wavelength"
+as = "slope"
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*words: object):
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    return invoke
+
+
+@pytest.fixture
+def scene(tmp_path) -> Path:
+    (tmp_path / "r.toml").write_text(RECIPE)
+    return ck.save_cube(ck.datasets.scene((6, 5)), tmp_path / "scene.nc")
+
+
+def same(path: str, expected: xr.DataArray, variable: str | None = None) -> None:
+    np.testing.assert_array_equal(ck.open_cube(path, variable=variable), expected)
+
+
+def test_run_writes_what_the_recipe_gives(run, scene):
+    result = run("run", "r.toml", scene, "out.nc", "--workers", 1, "--memory", "500MB")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("wrote out.nc (")
+    same("out.nc", ck.savgol_filter(ck.open_cube(scene), 11), "smooth")
+    assert ck.Recipe.from_file("out.nc") == ck.Recipe.from_toml(RECIPE)
+
+
+def test_run_of_many_files_goes_on_after_a_failure_and_says_so(run, scene, tmp_path):
+    (tmp_path / "bad.nc").write_bytes(b"no cube")
+    ck.save_cube(ck.datasets.scene((4, 5)), tmp_path / "two.nc")
+    result = run("run", "r.toml", scene, "bad.nc", "two.nc", "results")
+    assert result.exit_code == 1
+    told = result.stderr.splitlines()
+    assert told[0].startswith("Error: bad.nc: ")
+    assert told[-1].startswith("Error: apply: 1 of 3 files failed.")
+    assert {p.name for p in Path("results").iterdir()} == {"scene.nc", "two.nc"}
+    same("results/two.nc", ck.savgol_filter(ck.open_cube("two.nc"), 11), "smooth")
+
+
+def test_run_of_one_file_into_a_folder_keeps_its_name(run, scene):
+    Path("results").mkdir()
+    assert run("run", "r.toml", scene, "results").exit_code == 0
+    assert [p.name for p in Path("results").iterdir()] == ["scene.nc"]
+
+
+def test_run_explains_and_does_nothing(run, scene):
+    result = run("run", "r.toml", scene, "out.nc", "--explain")
+    assert "savgol_filter(window_length=11) -> smooth" in result.stdout
+    assert not Path("out.nc").exists()
+
+
+def test_a_wrong_recipe_is_one_line_that_names_its_own(run, scene):
+    Path("r.toml").write_text(RECIPE.replace("derivative", "derivativ"))
+    result = run("run", "r.toml", scene, "out.nc")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: recipe, line 8: there is no step 'derivativ'.")
+    assert line.endswith("Did you mean 'derivative'?")
+
+
+def test_an_error_of_a_step_is_one_line_with_the_step(run, scene):
+    Path("r.toml").write_text(RECIPE.replace("= 11", "= 10"))
+    (line,) = run("run", "r.toml", scene, "out.nc").stderr.splitlines()
+    assert "is even" in line
+    assert "This is line 2 of the recipe" in line
+
+
+def test_derivative_differentiates_along_the_bands_or_another_coordinate(run, scene):
+    assert run("derivative", scene, "slope.nc").exit_code == 0
+    cube = ck.open_cube(scene)
+    same("slope.nc", ck.derivative(cube, "wavelength"))
+    words = ("--coord", "y", "--order", 2, "--accuracy", 1, "--missing", "refit")
+    assert run("derivative", scene, "north.nc", *words).exit_code == 0
+    same("north.nc", ck.derivative(cube, "y", order=2, accuracy=1, missing="refit"))
+
+
+def test_resample_takes_bands_from_a_list_or_a_file(run, scene):
+    cube = ck.open_cube(scene)
+    words = ("--bands", "490,560.5,665", "--fwhm", 40)
+    assert run("resample", scene, "broad.nc", *words).exit_code == 0
+    same("broad.nc", ck.resample(cube, [490, 560.5, 665], fwhm=40))
+    assert run("resample", scene, "like.nc", "--like", "broad.nc").exit_code == 0
+    same("like.nc", ck.resample(cube, ck.open_cube("broad.nc")))
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--bands", "490", "--like", "r.toml"), ("--bands", "a,b")]
+)
+def test_resample_says_which_bands_it_needs(run, scene, words):
+    result = run("resample", scene, "broad.nc", *words)
+    assert result.exit_code == 2
+    assert "Give --like or --bands" in result.stderr or "450,550,650" in result.stderr
+
+
+def test_pca_is_fitted_to_many_files_applied_and_evaluated(run, scene, tmp_path):
+    ck.save_cube(ck.datasets.scene((4, 5), seed=1), tmp_path / "two.nc")
+    fitted = run("pca", "fit", scene, "two.nc", "model.nc", "--components", 4)
+    assert fitted.exit_code == 0, fitted.output
+    assert fitted.stdout.startswith("wrote model.nc: 4 components, 9")
+    cubes = [ck.open_cube(scene), ck.open_cube("two.nc")]
+    expected = ck.PCA(4).fit(cubes)
+    assert run("pca", "transform", "model.nc", scene, "scores.nc").exit_code == 0
+    same("scores.nc", expected.transform(cubes[0]))
+    found = json.loads(run("pca", "evaluate", "model.nc", scene, "--json").stdout)
+    assert found["r2_fit_mean"] == pytest.approx(
+        float(expected.evaluate(cubes[0])["r2_fit_mean"])
+    )
+    assert len(found["explained_by_scores"]) == 4
+    assert "component 4" in run("pca", "evaluate", "model.nc", scene, "-q").stdout
+
+
+@pytest.mark.parametrize(("given", "count"), [("0.9", None), ("2", 2)])
+def test_pca_keeps_a_share_or_a_count(run, scene, given, count):
+    run("pca", "fit", scene, "model.nc", "--components", given)
+    kept = ck.PCA.load("model.nc").components_.sizes["component"]
+    assert kept == count if count else 1 <= kept < 285
+
+
+def test_pca_refuses_what_is_no_count(run, scene):
+    assert run("pca", "fit", scene, "m.nc", "--components", "few").exit_code == 2
+
+
+def test_a_cluster_has_its_own_workers(run, scene):
+    words = ("--scheduler", "tcp://127.0.0.1:1", "--workers", 2)
+    result = run("run", "r.toml", scene, "out.nc", *words)
+    assert result.exit_code == 2
+    assert "A cluster has its own workers" in result.stderr
+
+
+def test_a_cluster_that_is_not_there_is_one_line(run, scene):
+    words = ("--scheduler", "tcp://127.0.0.1:1")
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        result = run("run", "r.toml", scene, "out.nc", *words)
+    assert result.exit_code == 1
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_result(tmp_path):
+    cube = ck.datasets.scene((120, 100))
+    source = ck.save_cube(cube, tmp_path / "scene.nc", chunks={"y": 4})
+    (tmp_path / "r.toml").write_text(RECIPE)
+    env = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
+    job = [sys.executable, "-m", "cubekit", "run", "-q", tmp_path / "r.toml", source]
+    whole, parts = tmp_path / "whole.nc", tmp_path / "parts.nc"
+    began = time.monotonic()
+    subprocess.run([*job, whole], env=env, check=True)
+    takes = time.monotonic() - began
+    moments = np.random.default_rng(0).uniform(0.3, 0.9, 5) * takes
+    for moment in moments:
+        child = subprocess.Popen([*job, parts, "--resume", "--overwrite"], env=env)
+        time.sleep(moment)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    subprocess.run([*job, parts, "--resume", "--overwrite"], env=env, check=True)
+    assert parts.read_bytes() == whole.read_bytes()

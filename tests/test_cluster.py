@@ -1,0 +1,215 @@
+"""The same calls on a Dask cluster of processes, and what happens when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from distributed import Client, LocalCluster
+
+import cubekit as ck
+from cubekit.io import cluster as cluster_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.slow,
+    # sockets and event loops of distributed, closed later than it says
+    pytest.mark.filterwarnings("default"),
+]
+
+RECIPE = ck.Recipe(
+    [
+        {"do": "savgol_filter", "window_length": 11, "as": "smooth"},
+        {"do": "derivative", "coord": "wavelength", "as": "slope"},
+        {"from": "smooth", "do": "derivative", "coord": "y", "as": "north"},
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            memory_limit="1GB",
+            dashboard_address=None,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def lazy(tmp_path) -> xr.DataArray:
+    path = ck.save_cube(
+        ck.datasets.scene((40, 30)), tmp_path / "scene.nc", chunks={"y": 2}
+    )
+    return ck.open_cube(path, chunks={"y": 2})
+
+
+@pytest.fixture
+def expected(lazy, tmp_path) -> xr.Dataset:
+    with dask.config.set(scheduler="threads"):
+        ck.save_cube(RECIPE(lazy), tmp_path / "expected.nc")
+    return xr.load_dataset(tmp_path / "expected.nc")
+
+
+def require_same(path: Path, expected: xr.Dataset) -> None:
+    xr.testing.assert_equal(xr.load_dataset(path), expected)
+    assert not list(path.parent.glob(".*.partial"))
+
+
+def operators(cube: xr.DataArray) -> dict[str, xr.DataArray]:
+    pca = ck.PCA(3).fit(ck.datasets.scene((9, 8)))
+    few = cube.isel(wavelength=slice(20, 24))
+    return {
+        "savgol": ck.savgol_filter(cube, 11, 3, deriv=1),
+        "refit": ck.savgol_filter(cube, 11, 3, missing="refit"),
+        "resample": ck.resample(cube, [500.0, 600.0, 700.0], fwhm=30),
+        "continuum": ck.remove_continuum(cube),
+        "normalize": ck.normalize(cube),
+        "angle": ck.spectral_angle(cube, cube[0, 0].compute()),
+        "north": ck.derivative(cube, "y"),
+        "gradient": ck.gradient(few),
+        "hessian": ck.hessian(few),
+        "laplacian": ck.laplacian(few),
+        "eigenvalues": ck.hessian_eigenvalues(few),
+        "scores": pca.transform(cube),
+        "residual": pca.residual(cube),
+        **{f"recipe {k}": v for k, v in RECIPE(cube).data_vars.items()},
+    }
+
+
+def test_every_way_to_compute_gives_the_same_bits(client):
+    cube = ck.datasets.scene((9, 8)).copy()
+    cube[3, 4, 50] = np.nan
+    lazy = cube.copy(data=da.from_array(cube.values, (5, 8, 150)))
+    wanted = operators(lazy)
+    for way in ("sync", "threads", "processes", client):
+        found = dict(
+            zip(wanted, dask.compute(*wanted.values(), scheduler=way), strict=True)
+        )
+        if way == "sync":
+            first = found
+        for name, values in found.items():
+            xr.testing.assert_identical(values, first[name])
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_save_on_a_cluster_gives_the_same_file(
+    client, lazy, tmp_path, expected, resume
+):
+    seen = []
+    ck.save_cube(
+        RECIPE(lazy),
+        tmp_path / "out.nc",
+        resume=resume,
+        progress=lambda *bytes_: seen.append(bytes_),
+    )
+    require_same(tmp_path / "out.nc", expected)
+    assert seen[-1][0] == seen[-1][1]
+
+
+@pytest.mark.parametrize("moment", [0.1, 0.6])
+def test_a_worker_killed_on_the_way_costs_nothing_but_time(
+    client, lazy, tmp_path, expected, moment
+):
+    client.wait_for_workers(2, timeout=30)
+    victims = list(client.run(os.getpid).values())[:1]
+
+    def kill(done: int, total: int) -> None:
+        if done > moment * total and victims:
+            os.kill(victims.pop(), signal.SIGKILL)
+
+    ck.save_cube(RECIPE(lazy), tmp_path / "out.nc", progress=kill)
+    assert not victims
+    require_same(tmp_path / "out.nc", expected)
+
+
+def test_an_error_in_a_block_is_raised_as_it_is_and_says_where(client, lazy, tmp_path):
+    def fail(block: np.ndarray, block_info: dict) -> np.ndarray:
+        if block_info[0]["chunk-location"][0] == 3:
+            raise ValueError("boom")
+        return block
+
+    bad = lazy.copy(data=lazy.data.map_blocks(fail, meta=lazy.data._meta))
+    with pytest.raises(ValueError, match="boom") as caught:
+        ck.save_cube(bad, tmp_path / "out.nc")
+    assert "while computing block (" in caught.value.__notes__[-1]
+    assert not (tmp_path / "out.nc").exists()
+
+
+def test_a_block_too_large_for_a_worker_is_refused_before_it_starts(client, tmp_path):
+    large = xr.DataArray(
+        da.zeros((2000, 2000, 100), chunks=(1000, 2000, 100)), dims=("y", "x", "band")
+    )
+    with pytest.raises(ck.ChunkError, match=r"has 1 GB .* cube\.chunk\(\{'y': \d+,"):
+        ck.save_cube(large, tmp_path / "out.nc")
+
+
+def test_a_block_that_kills_its_workers_is_said_to(client, lazy, tmp_path):
+    client.wait_for_workers(2, timeout=30)
+
+    def die(block: np.ndarray) -> np.ndarray:
+        os._exit(1)
+
+    bad = lazy.isel(y=slice(2)).copy()
+    bad = bad.copy(data=bad.data.map_blocks(die, meta=bad.data._meta))
+    with pytest.raises(ck.ClusterError, match="probably ran out of memory"):
+        ck.save_cube(bad, tmp_path / "out.nc")
+    client.wait_for_workers(2, timeout=30)
+
+
+@contextlib.contextmanager
+def started(*words: str) -> Iterator[subprocess.Popen]:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dask", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize("victim", ["workers", "scheduler"])
+def test_a_lost_cluster_is_an_error_that_names_resume_which_then_completes(
+    lazy, tmp_path, expected, monkeypatch, victim
+):
+    assert cluster_module._PATIENCE < 60
+    monkeypatch.setattr(cluster_module, "_PATIENCE", 2.0)
+    place = tmp_path / "scheduler.json"
+    common = ("--scheduler-file", str(place))
+    with (
+        started("scheduler", *common, "--port", "0", "--no-dashboard") as scheduler,
+        started("worker", *common, "--no-nanny", "--no-dashboard") as worker,
+        Client(scheduler_file=str(place), timeout=30) as client,
+    ):
+        client.wait_for_workers(1, timeout=30)
+        target = tmp_path / "out.nc"
+
+        def kill(done: int, total: int) -> None:
+            if done > 0.3 * total:
+                (worker if victim == "workers" else scheduler).kill()
+
+        with pytest.raises(ck.ClusterError, match="resume=True"):
+            ck.save_cube(RECIPE(lazy), target, resume=True, progress=kill)
+        assert not target.exists()
+    ck.save_cube(RECIPE(lazy), target, resume=True)
+    require_same(target, expected)

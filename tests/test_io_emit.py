@@ -1,0 +1,223 @@
+"""EMIT: single samples by their flags, and images on the map by their table."""
+
+from __future__ import annotations
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+import cubekit as ck
+
+LINES, SAMPLES, BANDS = 23, 17, 21
+STEP = 0.0005
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Files in the layout of EMIT: a reflectance, its masks, and what is in them."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.3, 0.1, (LINES, SAMPLES, BANDS)).astype("f4")
+    values[4, 5] = -9999
+    # a swath turned on the map by 30 degrees
+    angle = np.deg2rad(30)
+    j, i = np.mgrid[0:26, 0:28]
+    line = np.round(np.cos(angle) * (j - 9) + np.sin(angle) * (i - 4)).astype(int)
+    sample = np.round(np.cos(angle) * (i - 4) - np.sin(angle) * (j - 9)).astype(int)
+    inside = (line >= 0) & (line < LINES) & (sample >= 0) & (sample < SAMPLES)
+    glt = {
+        "glt_y": np.where(inside, line + 1, 0),
+        "glt_x": np.where(inside, sample + 1, 0),
+    }
+    path = tmp_path / "EMIT_L2A_RFL.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        sizes = {"downtrack": LINES, "crosstrack": SAMPLES, "bands": BANDS}
+        for name, size in {**sizes, "ortho_y": 26, "ortho_x": 28}.items():
+            file.createDimension(name, size)
+        file.geotransform = np.array([61.0, STEP, 0.0, 36.0, 0.0, -STEP])
+        file.spatial_ref = 'GEOGCS["WGS 84"]'
+        cube = file.createVariable(
+            "reflectance", "f4", tuple(sizes), fill_value=-9999, chunksizes=(8, 8, 10)
+        )
+        cube.units = "1"
+        cube[:] = values
+        bands = file.createGroup("sensor_band_parameters")
+        bands.createVariable("wavelengths", "f4", ("bands",))[:] = np.linspace(
+            400, 600, BANDS
+        )
+        bands["wavelengths"].units = "nm"
+        bands.createVariable("good_wavelengths", "f4", ("bands",))[:] = 1
+        place = file.createGroup("location")
+        for name in ("lat", "lon", "elev"):
+            where = place.createVariable(name, "f8", ("downtrack", "crosstrack"))
+            where[:] = rng.normal(40, 1, (LINES, SAMPLES))
+        for name, table in glt.items():
+            place.createVariable(name, "i4", ("ortho_y", "ortho_x"))[:] = table
+    bad = rng.random((LINES, SAMPLES, BANDS)) < 0.1
+    mask = tmp_path / "EMIT_L2A_MASK.nc"
+    with netCDF4.Dataset(mask, "w") as file:
+        for name, size in {**sizes, "packed": 3}.items():
+            file.createDimension(name, size)
+        dims = ("downtrack", "crosstrack", "packed")
+        file.createVariable("band_mask", "u1", dims)[:] = np.packbits(bad, axis=-1)
+    values = np.where(values == -9999, np.nan, values)
+    return path, mask, values, bad, glt
+
+
+def on_map(values, glt):
+    """Truth, place by place."""
+    result = np.full((26, 28, *values.shape[2:]), np.nan, values.dtype)
+    for j, i in np.ndindex(26, 28):
+        if glt["glt_y"][j, i]:
+            result[j, i] = values[glt["glt_y"][j, i] - 1, glt["glt_x"][j, i] - 1]
+    return result
+
+
+@pytest.mark.parametrize(
+    "chunks", ["auto", {"downtrack": 5, "crosstrack": 4, "wavelength": 6}]
+)
+@pytest.mark.parametrize("lazy", [True, False])
+def test_each_place_has_the_pixel_of_the_table(scene, chunks, lazy):
+    path, _, values, _, glt = scene
+    cube = ck.open_cube(path, chunks=chunks)
+    laid = ck.orthorectify(cube if lazy else cube.compute(), path)
+    assert (laid.chunks is not None) == lazy
+    assert laid.dims == ("latitude", "longitude", "wavelength")
+    assert laid.dtype == np.float32
+    np.testing.assert_array_equal(laid.values, on_map(values, glt))
+    np.testing.assert_array_equal(laid.elev.values, on_map(cube.elev.values, glt))
+    assert laid.latitude.values[[0, -1]] == pytest.approx([36 - STEP / 2, 35.98725])
+    assert laid.longitude.values[0] == 61 + STEP / 2
+    assert set(laid.coords) == {
+        *("latitude", "longitude", "spatial_ref", "elev"),
+        *("wavelength", "good_band"),
+    }
+    assert laid.attrs["units"] == "1"
+
+
+def test_table_is_found_after_lazy_steps(scene):
+    path, _, values, _, glt = scene
+    cube = ck.open_cube(path, chunks={"downtrack": 7, "crosstrack": 6})
+    laid = ck.orthorectify(cube.max("wavelength", skipna=False) * 2)
+    expected = on_map(values.max(axis=-1) * 2, glt)
+    np.testing.assert_array_equal(laid.values, expected)
+
+
+def test_dims_in_any_order_and_integers_are_laid(scene):
+    path, _, values, _, glt = scene
+    counts = np.nan_to_num(values * 100).astype("i2")
+    cube = xr.DataArray(counts, dims=("downtrack", "crosstrack", "band"))
+    laid = ck.orthorectify(cube.transpose("band", "crosstrack", "downtrack"), path)
+    assert laid.dims == ("latitude", "longitude", "band")
+    assert laid.dtype == np.float32
+    np.testing.assert_array_equal(laid.values, on_map(counts.astype("f4"), glt))
+
+
+def test_nothing_is_computed_early_and_few_blocks_are_needed(scene, count_computes):
+    path = scene[0]
+    with count_computes() as ran:
+        laid = ck.orthorectify(ck.open_cube(path) + 1, path)
+        assert laid.elev.chunks is not None
+    assert not [k for k in ran if "orthorectify" in str(k)]
+
+
+def test_tile_takes_only_the_blocks_of_its_pixels(scene, monkeypatch):
+    path, _, values, _, glt = scene
+    monkeypatch.setattr("cubekit.io.emit.BLOCK_BYTES", 8 * 8 * BANDS * 4)
+    cube = ck.open_cube(path)
+    laid = ck.orthorectify(cube)
+    assert laid.chunks[0] == (16, 10)
+    graph = laid.data.__dask_graph__().layers[laid.data.name]
+    most = max(len(task[1]) for task in dict(graph).values())
+    assert 1 < most < 9
+    np.testing.assert_array_equal(laid.values, on_map(values, glt))
+
+
+def test_result_is_saved_and_opened_again(scene, tmp_path):
+    laid = ck.orthorectify(ck.open_cube(scene[0]))
+    back = ck.open_cube(ck.save_cube(laid, tmp_path / "map.nc"))
+    np.testing.assert_array_equal(back.values, laid.values)
+    np.testing.assert_array_equal(back.latitude, laid.latitude)
+
+
+@pytest.mark.parametrize("chunks", ["auto", {"downtrack": 5, "wavelength": 6}])
+def test_good_samples_are_those_without_a_bit(scene, chunks):
+    path, mask, values, bad, _ = scene
+    cube = ck.open_cube(path, chunks=chunks)
+    good = ck.good_samples(cube, mask)
+    assert good.dims == cube.dims
+    assert good.chunks == cube.chunks
+    assert np.array_equal(good.values, ~bad)
+    kept = cube.where(good)
+    np.testing.assert_array_equal(kept.values, np.where(bad, np.nan, values))
+
+
+def test_good_samples_of_a_cube_in_memory_and_turned(scene):
+    path, mask, _, bad, _ = scene
+    cube = ck.open_cube(path).compute().transpose("wavelength", ...)
+    flags = ck.open_cube(mask, variable="band_mask").compute()
+    good = ck.good_samples(cube, flags)
+    assert good.chunks is None
+    assert good.dims == cube.dims
+    assert np.array_equal(good.values, ~np.moveaxis(bad, -1, 0))
+    assert np.array_equal(cube.cube.good_samples(mask).values, good.values)
+
+
+def test_mask_of_another_scene_is_refused(scene):
+    path, mask, *_ = scene
+    cube = ck.open_cube(path)
+    with pytest.raises(ck.AxisMismatchError, match="the mask of the same scene"):
+        ck.good_samples(cube[:5], mask)
+    with pytest.raises(ck.AxisMismatchError, match="uint8, 1 for 8 bands"):
+        ck.good_samples(cube[..., :8], mask)
+
+
+def test_table_that_is_not_there_or_of_another_cube_is_refused(scene, make_cube):
+    path, mask, *_ = scene
+    cube = ck.open_cube(path)
+    with pytest.raises(ValueError, match="computed from no file"):
+        ck.orthorectify(cube.compute().drop_encoding())
+    with pytest.raises(ValueError, match="has no lookup table"):
+        ck.orthorectify(cube, mask)
+    with pytest.raises(ValueError, match="cut the cube afterwards"):
+        ck.orthorectify(cube[:9])
+    with pytest.raises(ValueError, match=r"dims=\('downtrack', 'crosstrack'\), but"):
+        ck.orthorectify(make_cube(), path)
+
+
+def test_input_is_not_changed(scene):
+    path, mask, *_ = scene
+    cube = ck.open_cube(path).compute()
+    before = cube.copy(deep=True)
+    ck.orthorectify(cube, path)
+    ck.good_samples(cube, mask)
+    xr.testing.assert_identical(cube, before)
+
+
+@pytest.mark.real
+def test_real_mask_lies_on_the_map_where_its_pixels_are(real):
+    path = next((real / "emit_l2a_mask_netcdf").glob("*.nc"))
+    cube = ck.open_cube(path)
+    laid = ck.orthorectify(cube.assign_coords(lat_2=cube.lat, lon_2=cube.lon))
+    with netCDF4.Dataset(path) as file:
+        rows, columns = (file[f"location/glt_{axis}"][:] for axis in "yx")
+        values = file["mask"][:].filled(np.nan)
+    here = rows > 0
+    expected = values[rows[here] - 1, columns[here] - 1]
+    np.testing.assert_array_equal(laid.values[here], expected)
+    assert np.isnan(laid.values[~here]).all()
+    step = float(np.diff(laid.longitude[:2])[0])
+    for name, there in (("lat_2", laid.latitude), ("lon_2", laid.longitude)):
+        assert float(abs(laid[name] - there).max()) < 1.2 * step
+
+
+@pytest.mark.real
+def test_real_flags_have_no_bit_beyond_the_last_band(real):
+    path = next((real / "emit_l2a_mask_netcdf").glob("*.nc"))
+    flags = ck.open_cube(path, variable="band_mask")
+    cube = xr.DataArray(np.zeros((200, 200, 285), "f4"), dims=(*flags.dims[:2], "band"))
+    good = ck.good_samples(cube, flags)
+    bad = (~good).sum(("downtrack", "crosstrack")).values
+    packed = np.asarray(flags.values)
+    assert int(np.unpackbits(packed).sum()) == int(bad.sum()) > 0
+    assert np.flatnonzero(bad)[-1] == 284
