@@ -47,7 +47,7 @@ def marked(path: Path) -> object:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", map(marked, NOTEBOOKS))
+@pytest.mark.parametrize("path", [marked(path) for path in NOTEBOOKS])
 # the kernel's own libraries deprecate things among themselves
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_notebook_runs_within_a_minute(path, tmp_path, monkeypatch):
