@@ -22,12 +22,19 @@ def fastest(work, repeats):
     return min(times)
 
 
-@pytest.mark.parametrize("bands_last", [True, False])
 @pytest.mark.parametrize(
-    ("share", "holes", "limit"),
-    [(0.0, 0, 1.1), (0.01, 1, 2), (1.0, 1, 20), (1.0, 3, 20), (1.0, 14, 50)],
+    ("share", "holes", "last", "first"),  # limits with bands last, and first
+    [
+        (0.0, 0, 1.1, 1.1),
+        (0.01, 1, 1.5, 2),
+        (1.0, 1, 20, 20),
+        (1.0, 3, 20, 20),
+        (1.0, 14, 50, 50),
+    ],
 )
-def test_refit_against_the_clean_cube(bands_last, share, holes, limit, capsys):
+@pytest.mark.parametrize("bands_last", [True, False])
+def test_refit_against_the_clean_cube(bands_last, share, holes, last, first, capsys):
+    limit = last if bands_last else first
     rng = np.random.default_rng(0)
     x = 380 + 7.4 * np.arange(BANDS) + np.sin(np.arange(BANDS))
     values = rng.normal(1, 0.1, (LINES, SAMPLES, BANDS)).astype("float32")
