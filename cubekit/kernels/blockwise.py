@@ -264,6 +264,7 @@ class Blockwise:
         if room is None:
             spectra = part.size // max(1, part.shape[1])
             room = np.empty(spectra * self.width, self.y.dtype)
+        out: Array
         if self.spectra:
             rows = room[: len(part) * self.width].reshape(-1, self.width)
             out = rows[:, : part.shape[1]]

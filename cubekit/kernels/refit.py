@@ -22,6 +22,7 @@ import numpy.typing as npt
 from cubekit.kernels.contraction import contract_spectra
 from cubekit.kernels.polynomials import orthonormal, solution
 from cubekit.kernels.products import PRODUCT
+from cubekit.kernels.support import Support
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -125,6 +126,7 @@ class _Refit:
         self, x: Array, y: Array, matrix: sparse.csr_array, fit: LocalFit
     ) -> None:
         self.x, self.y, self.fit = x, y, fit
+        self.support = Support(matrix)
         self.length = np.diff(matrix.indptr)
         row = np.repeat(np.arange(len(self.length)), self.length)
         place = np.arange(matrix.nnz) - matrix.indptr[row]
@@ -155,7 +157,7 @@ class _Refit:
         step = self.y.shape[2]
         y = self.y.reshape(-1)
         if np.count_nonzero(bad) * self.columns.shape[1] <= _FEW_WINDOWS:
-            spoilt = np.isnan(y[begin + self.rows[:, None] * step])
+            spoilt = self.support.spoilt(bad)[self.rows]
             output, spectrum = np.divmod(np.flatnonzero(spoilt), len(holes))
             output = self.rows[output]
         else:

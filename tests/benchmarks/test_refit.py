@@ -22,12 +22,19 @@ def fastest(work, repeats):
     return min(times)
 
 
-@pytest.mark.parametrize("bands_last", [True, False])
 @pytest.mark.parametrize(
-    ("share", "holes", "limit"),
-    [(0.0, 0, 1.1), (0.01, 1, 2), (1.0, 1, 20), (1.0, 3, 20), (1.0, 14, 50)],
+    ("share", "holes", "limits"),  # with bands last, and first
+    [
+        (0.0, 0, (1.1, 1.1)),
+        (0.01, 1, (1.5, 2)),
+        (1.0, 1, (20, 20)),
+        (1.0, 3, (20, 20)),
+        (1.0, 14, (50, 50)),
+    ],
 )
-def test_refit_against_the_clean_cube(bands_last, share, holes, limit, capsys):
+@pytest.mark.parametrize("bands_last", [True, False])
+def test_refit_against_the_clean_cube(bands_last, share, holes, limits, capsys):
+    limit = limits[0 if bands_last else 1]
     rng = np.random.default_rng(0)
     x = 380 + 7.4 * np.arange(BANDS) + np.sin(np.arange(BANDS))
     values = rng.normal(1, 0.1, (LINES, SAMPLES, BANDS)).astype("float32")
@@ -46,8 +53,11 @@ def test_refit_against_the_clean_cube(bands_last, share, holes, limit, capsys):
             for c in (clean, holed)
         )
     with dask.config.set(scheduler="synchronous"):
-        bare = fastest(lambda: ck.savgol_filter(clean, 11), 7)
-        took = fastest(lambda: ck.savgol_filter(holed, 11, missing="refit"), 5)
+        bare = took = float("inf")
+        for _ in range(6):  # in turns, so that both meet the same machine
+            bare = min(bare, fastest(lambda: ck.savgol_filter(clean, 11), 1))
+            refit = fastest(lambda: ck.savgol_filter(holed, 11, missing="refit"), 1)
+            took = min(took, refit)
     copies = fastest(values.copy, 5)
     with capsys.disabled():
         print(
