@@ -32,7 +32,7 @@ def summary(cube: xr.DataArray) -> dict[str, Any]:
         "nbytes": int(cube.nbytes),
         "chunks": None
         if cube.chunks is None
-        else {str(d): list(map(int, c)) for d, c in cube.chunksizes.items()},
+        else {str(d): list(map(int, c)) for d, c in cube.variable.chunksizes.items()},
         "axes": [_axis(cube, str(d)) for d in cube.dims],
         "other_coords": [
             str(k)

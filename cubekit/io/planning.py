@@ -202,7 +202,7 @@ class SavePlan:
         lines = [
             f"{size:.3g} GB in {self.blocks} blocks, {self.tasks} tasks",
             f"{self.workers} at a time, about {peak:.2g} GB of memory",
-            *(f"{name}: chunks {shape}" for name, shape in self.chunks.items()),
+            *(f"{name!r}: chunks {shape}" for name, shape in self.chunks.items()),
         ]
         if self.times_read > 1.5:
             lines.append(

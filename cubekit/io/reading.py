@@ -17,9 +17,9 @@ from cubekit.io.envi import find_envi, read_envi
 from cubekit.io.geotiff import is_tiff, read_geotiff
 from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import NetcdfReader, read_structure
-from cubekit.io.preflight import preflight
 from cubekit.io.record import check_finished, check_record
 from cubekit.io.zarr import is_store, read_store
+from cubekit.preflight import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -246,6 +246,11 @@ def _cube(  # noqa: PLR0917  the parts of a cube
     blocks = _chunks(array, dims, stored, chunks, whole)
     if blocks != cube.chunks:
         cube = cube.copy(data=array.to_dask(blocks))
+    sizes = cube.variable.chunksizes
+    for key, place in cube.coords.items():  # as lazy as the cube, in the same chunks
+        if place.chunks is not None:
+            same = {d: sizes[d] for d in place.dims if d in sizes}
+            cube = cube.assign_coords({key: place.variable.chunk(same)})
     # without chunks a file is read in runs along its last axis
     runs = stored or [1] * (array.ndim - 1) + [*array.shape[-1:]]
     cube.encoding = {
