@@ -258,9 +258,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("act", "source"), [("none", "nc"), ("none", "zarr"), ("kill", "zarr")]
-)
+@pytest.mark.parametrize(("act", "source"), [("none", "nc"), ("kill", "zarr")])
 def test_d1_workers_write_a_store_in_parallel_and_one_may_die(
     make_cube, tmp_path, act, source
 ):
