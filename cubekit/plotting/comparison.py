@@ -67,6 +67,7 @@ def comparison(
     ax.set_ylabel(label_of("held-out error", table.rmse.attrs))
     ax.set_ylim(bottom=0)
     # above the lines: its entries are long
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
-    ax.legend(fontsize="small", edgecolor="none", **place)
+    ax.legend(
+        fontsize="small", edgecolor="none", loc="lower left", bbox_to_anchor=(0, 1)
+    )
     return lines
