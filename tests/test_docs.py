@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from click.testing import CliRunner
 from matplotlib import pyplot as plt
 
 import cubekit as ck
+from cubekit.cli import main
 
 mpl.use("Agg")
 
@@ -44,11 +47,42 @@ def test_readme_example_runs_and_draws_two_pictures():
     assert right.images[0].get_array().shape == (120, 160)
 
 
+@pytest.mark.filterwarnings("ignore:.*bands")
+def test_the_recipe_of_the_guide_runs(capsys):
+    page = (ROOT / "docs/guide/recipes.md").read_text("utf-8")
+    names: dict[str, object] = {}
+    for block in blocks(page, r"\{code-cell\}"):
+        exec(compile(block, "recipes.md", "exec"), names)
+    shown = capsys.readouterr().out
+    assert "line 4: savgol_filter has no argument 'window_lenght'" in shown
+    assert "4, 5  PCA(4) @ savgol" in shown
+    assert list(names["result"]) == ["smooth", "slope", "scores"]
+
+
 def test_readme_says_how_to_set_up_in_exactly_two_commands():
     assert [block.strip() for block in blocks(README, "sh")] == [
         "pip install . && cubekit demo",
         'pip install ".[test]" && pytest',
     ]
+
+
+def test_python_of_the_documents_is_executed_where_they_are_built():
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert blocks(page.read_text("utf-8"), "python") == [], page
+
+
+def test_commands_of_the_quickstart_run(tmp_path, monkeypatch):
+    commands = blocks((ROOT / "docs/quickstart.md").read_text("utf-8"), "sh")[1]
+    ck.save_cube(ck.datasets.scene((12, 16)), tmp_path / "scene.nc", progress=False)
+    monkeypatch.chdir(tmp_path)
+    for line in commands.splitlines():
+        program, *words = shlex.split(line, comments=True)
+        assert program == "cubekit"
+        if words[0] == "view":  # would go on until stopped
+            words.append("--help")
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 0, (line, done.output)
+    assert (tmp_path / "look.png").exists()
 
 
 def test_files_that_the_readme_refers_to_are_there():
@@ -79,6 +113,7 @@ def test_documents_name_only_pages_that_are_there():
 
 
 @pytest.mark.slow
+@pytest.mark.torch  # the guide and a notebook train a network
 def test_documents_build_without_a_warning(tmp_path):
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     places = ("-d", tmp_path / "trees", ROOT / "docs", tmp_path / "html")
@@ -99,4 +134,5 @@ def test_documents_build_without_a_warning(tmp_path):
         "spatial.html",
         "reduction.html",
         "01_first_look.html",
+        "07_autoencoder.html",
     } <= pages

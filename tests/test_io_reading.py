@@ -94,6 +94,13 @@ def test_layout_of_pace_gives_bands_and_places_too(new, band):
     assert set(cube.coords) == {"wavelength", "longitude", "latitude"}
 
 
+def test_places_lie_in_the_chunks_of_the_cube(new):
+    cube = ck.open_cube(new(emit), chunks={"y": 3, "x": 2})
+    assert cube.chunksizes["y"] == (3, 1)
+    assert cube.lat.chunks == ((3, 1), (2, 2, 1))
+    assert ck.remove_continuum(cube.isel(wavelength=slice(4))).dims == cube.dims
+
+
 def test_fill_value_is_missing(new):
     cube = ck.open_cube(new(emit))
     assert np.isnan(cube.values).sum() == 6

@@ -8,6 +8,8 @@ import pytest
 import cubekit as ck
 from cubekit.io.direct import ChunkReader
 from cubekit.plotting.sampling import band_groups, read_bands
+from cubekit.viewer import layers
+from cubekit.viewer.view import View
 
 
 @pytest.fixture
@@ -86,3 +88,15 @@ def test_bands_are_read_together_where_a_file_holds_them_together(file, cube):
 def test_any_part_of_a_file_is_that_part_of_the_cube(file, cube, key):
     found = ck.open_cube(file)[key]
     np.testing.assert_array_equal(found, cube[key])
+
+
+def test_a_cube_whose_places_are_in_other_chunks_is_described_and_drawn(cube):
+    lat = (("y", "x"), np.zeros((60, 64)))
+    lazy = cube.assign_coords(lat=lat).chunk(y=20)
+    lazy["lat"] = lazy.lat.chunk(y=7)
+    assert "in 3 chunks of 20 x 64 x 285" in repr(lazy.cube)
+    found = ck.plotting.rgb(lazy).get_array()
+    np.testing.assert_array_equal(found, ck.plotting.rgb(cube).get_array())
+    view = View(lazy)
+    *_, frame = view.frames(layers.band(view.cube, view.axis, 9))
+    assert np.isfinite(frame.values).all()

@@ -72,7 +72,7 @@ def prepared(cube: xr.DataArray | xr.Dataset, action: str) -> Output:
     if problems:
         raise TypeError(
             f"save_cube: {len(problems)} thing{'s' * (len(problems) > 1)} cannot be "
-            f"stored in netCDF: {'; '.join(problems)}. Nothing was written."
+            f"stored in a file: {'; '.join(problems)}. Nothing was written."
         )
     return Output(variables, {str(d): n for d, n in dataset.sizes.items()}, attrs)
 

@@ -247,6 +247,11 @@ def _cube(  # noqa: PLR0917  the parts of a cube
     blocks = _chunks(array, dims, stored, chunks, whole)
     if blocks != cube.chunks:
         cube = cube.copy(data=array.to_dask(blocks))
+    sizes = cube.variable.chunksizes
+    for key, place in cube.coords.items():  # as lazy as the cube, in the same chunks
+        if place.chunks is not None:
+            same = {d: sizes[d] for d in place.dims if d in sizes}
+            cube = cube.assign_coords({key: place.variable.chunk(same)})
     # without chunks a file is read in runs along its last axis
     runs = stored or [1] * (array.ndim - 1) + [*array.shape[-1:]]
     cube.encoding = {

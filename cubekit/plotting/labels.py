@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cubekit.axis import Axis
 from cubekit.errors import CoordinateError
+from cubekit.summary import printable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -61,7 +62,7 @@ def colour_bar(ax: Axes, picture: Any, label: str, **how: Any) -> Colorbar:
 
 def label_of(name: object, attrs: dict[str, Any]) -> str:
     """Long name with units, powers raised: ``radiance (W m⁻² nm⁻¹)``."""
-    text = str(attrs.get("long_name") or name or "value").replace("_", " ")
+    text = printable(str(attrs.get("long_name") or name or "value")).replace("_", " ")
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 1]}…"
     text = text.replace("$", r"\$")  # else it would start a formula
@@ -70,7 +71,7 @@ def label_of(name: object, attrs: dict[str, Any]) -> str:
 
 
 def _raised(units: str) -> str:
-    units = units.strip().replace("$", "")  # some files write $nm$
+    units = printable(units.strip()).replace("$", "")  # some files write $nm$
     return re.sub(r"(?<=[A-Za-zµμ)])\^?(-?\d+)", r"$^{\1}$", units)
 
 

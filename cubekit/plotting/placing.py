@@ -48,6 +48,8 @@ def place(
     ax.set_ylim(*((high, low) if points_down(some, dims[0]) else (low, high)))
     same = x_label.rpartition("(")[2] == y_label.rpartition("(")[2]
     ax.set_aspect("equal" if same else "auto")
+    if max(len(f"{v:.7g}") for v in ax.get_xlim()) > 5:  # long numbers need room
+        ax.locator_params(axis="x", nbins=5)
     return picture
 
 

@@ -53,6 +53,7 @@ def read_bands(
     that lies between them, too. And it cuts a chunk before it is read only once, so
     that all slices are taken together.
     """
+    cube = cube.drop_vars([k for k, c in cube.coords.items() if c.ndim > 1])
     parts, order = [], []
     for group in band_groups(cube, dim, index):
         run = cube.isel({**within, dim: slice(group[0], group[-1] + 1)}).compute()

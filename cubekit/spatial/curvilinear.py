@@ -62,7 +62,7 @@ def curvilinear_gradient(
     dtype = along[0].dtype
     factors: Any = xr.DataArray(inverse.astype(dtype), dims=("dim", "direction", *dims))
     if cube.chunks is not None:
-        factors = factors.chunk({dim: cube.chunksizes[dim] for dim in dims})
+        factors = factors.chunk({dim: cube.variable.chunksizes[dim] for dim in dims})
     result: xr.DataArray = along[0] * factors[0] + along[1] * factors[1]
     units = [None if geographic else cube[name].attrs.get("units") for name in names]
     per = ["m", "m"] if geographic else units

@@ -54,7 +54,7 @@ def map_spectra(
     require_real(cube, what)
     bands = {axis.dim: len(axis)}
     sizes, dtype = output or (bands, np.result_type(cube.dtype, np.float32))
-    if cube.chunks is not None and len(cube.chunksizes[axis.dim]) > 1:
+    if cube.chunks is not None and len(cube.variable.chunksizes[axis.dim]) > 1:
         cube = cube.chunk(dict.fromkeys(cube.dims, "auto") | {axis.dim: -1})
     bad = np.zeros(len(axis), np.bool_) if axis.good is None else ~axis.good
 

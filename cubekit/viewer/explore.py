@@ -62,7 +62,9 @@ def explore(
     Examples
     --------
     >>> import cubekit as ck
-    >>> ck.explore(ck.datasets.scene())  # doctest: +SKIP
+    >>> page = ck.explore(ck.datasets.scene((30, 40)))
+    >>> type(page).__name__
+    'Column'
     """
     require_integer("explore", "max_pixels", max_pixels, 1)
     _require_panel()

@@ -105,7 +105,10 @@ class View:
             )
         cube = cube.isel(dict.fromkeys(dims[:-2], 0), drop=True)
         self.rows, self.columns = dims[-2:]
-        self.cube = cube.transpose(self.rows, self.columns, self.axis.dim)
+        places = [k for k, c in cube.coords.items() if c.ndim > 1]  # may be lazy, too
+        self.cube = cube.drop_vars(places).transpose(
+            self.rows, self.columns, self.axis.dim
+        )
         self.y, self.y_label = centres(cube, self.rows)
         self.x, self.x_label = centres(cube, self.columns)
         self.points_down = points_down(cube, self.rows)
@@ -302,7 +305,7 @@ def _tiles(
     cube: xr.DataArray, dim: Hashable, index: npt.NDArray[np.intp]
 ) -> list[slice]:
     """Which of the samples shown lie in each chunk of a lazy cube."""
-    sizes = cube.chunksizes.get(dim, (cube.sizes[dim],))
+    sizes = cube.variable.chunksizes.get(dim, (cube.sizes[dim],))
     ends = np.searchsorted(index, np.cumsum(sizes))
     starts = [0, *ends[:-1].tolist()]
     return [slice(a, b) for a, b in zip(starts, ends.tolist(), strict=True) if b > a]
