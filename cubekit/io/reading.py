@@ -132,8 +132,10 @@ def open_cube(
         return _from_folder(path, variable, chunks, trust)
     with path.open("rb") as file:
         start = file.read(8)
-    if start == _NETCDF[0] and not trust:
-        preflight(path)
+    if start == _NETCDF[0]:
+        check_record(path)  # before HDF5 sees it
+        if not trust:
+            preflight(path)
     if start[:4] in _NETCDF or start == _NETCDF[0]:
         return _from_netcdf(path, variable, chunks)
     envi = find_envi(path)
@@ -150,7 +152,6 @@ def open_cube(
 
 
 def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
-    check_record(path)
     file = read_structure(path)
     check_finished(path, file.attrs)
     return _from_variables(path, file, variable, chunks)

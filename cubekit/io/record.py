@@ -4,7 +4,8 @@ While a file is written it carries a mark, which is taken away when everything e
 in place. Then a record is added behind the end of the HDF5 data, where no reader of
 netCDF looks and from where any program that changes the file removes it: the size of
 the file, and a checksum of every byte that is not the payload of a chunk. Chunks carry
-their own.
+their own. It is compared before HDF5 sees the file, which one bit can send round for
+ever.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cubekit.errors import CorruptFileError, IncompleteFileError
-from cubekit.io.direct import ChunkReader, direct_readers
+from cubekit.io.direct import ChunkReader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MARK", "check_finished", "check_record", "digest_of", "record_for"]
+__all__ = ["MARK", "check_finished", "check_record", "record_for"]
 
 MARK = "cubekit_unfinished"
 _FORMAT = 1
@@ -31,37 +32,44 @@ _MAGIC = b"cubekit\n"
 _PIECE = 2**20
 
 
-def record_for(size: int, variables: list[str], digest: int) -> bytes:
+def record_for(path: Path, size: int, readers: list[Any]) -> bytes:
     """Record to add to a finished file of some size.
 
     Parameters
     ----------
-    variables : list of str
-        The variables whose chunks carry checksums.
-    digest : int
-        Checksum of all other bytes.
+    readers : list of Reader
+        Of the variables whose chunks carry checksums.
     """
+    payload = _payload(readers)
     content = {
         "format": _FORMAT,
         "size": size,
-        "variables": variables,
-        "digest": digest,
+        "payload": payload,
+        "digest": _digest(path, size, payload),
     }
     text = json.dumps(content).encode()
     return text + _END.pack(len(text), zlib.crc32(text), _MAGIC)
 
 
-def digest_of(path: Path, size: int, readers: list[Any]) -> int:
-    """Checksum of the bytes of a file that lie in no chunk of some variables."""
+def _payload(readers: list[Any]) -> list[tuple[int, int]]:
+    """Where chunks lie: beginnings and ends, chunks side by side taken together."""
     pieces = [
         np.stack([r.offset.ravel(), r.size.ravel()], 1)[r.offset.ravel() >= 0]
         for r in readers
         if isinstance(r, ChunkReader)
     ]
     taken = np.concatenate([*pieces, np.empty((0, 2), np.int64)])
-    taken = taken[np.argsort(taken[:, 0])]
-    starts = np.concatenate([[0], taken.sum(axis=1)]).tolist()
-    stops = np.concatenate([taken[:, 0], [size]]).tolist()
+    starts, sizes = taken[np.argsort(taken[:, 0])].T
+    joins = starts[1:] == (starts + sizes)[:-1]
+    first, last = np.append(True, ~joins)[: len(starts)], np.append(~joins, True)
+    stops = (starts + sizes)[last[: len(starts)]]
+    return list(zip(starts[first].tolist(), stops.tolist(), strict=True))
+
+
+def _digest(path: Path, size: int, payload: list[tuple[int, int]]) -> int:
+    """Checksum of the bytes of a file that are no payload."""
+    starts = [0, *(stop for _, stop in payload)]
+    stops = [*(start for start, _ in payload), size]
     digest = 0
     with path.open("rb") as file:
         for start, stop in zip(starts, stops, strict=True):
@@ -99,11 +107,16 @@ def check_record(path: Path) -> None:
         text = file.read(length)
     if start < 0 or zlib.crc32(text) != checksum:
         raise _damaged(path, "its record does not match its checksum")
-    content = json.loads(text)
-    if content["format"] != _FORMAT or content["size"] != start:
+    try:
+        content = json.loads(text)
+        same = content["format"] == _FORMAT and content["size"] == start
+        payload = [(int(first), int(last)) for first, last in content["payload"]]
+        digest = int(content["digest"])
+    except (KeyError, TypeError, ValueError):
+        same = False
+    if not same:
         raise _damaged(path, "its record is of another file or version")
-    readers = direct_readers(path, content["variables"])
-    if digest_of(path, start, readers) != content["digest"]:
+    if _digest(path, start, payload) != digest:
         raise _damaged(path, "bytes outside its chunks have changed")
 
 
