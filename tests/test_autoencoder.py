@@ -14,7 +14,7 @@ import xarray as xr
 from scipy.linalg import subspace_angles
 
 import cubekit as ck
-from cubekit.reduction.autoencoder import backend, spectra
+from cubekit.reduction.autoencoder import backend, network, spectra
 from cubekit.reduction.projection import projection_of
 
 pytestmark = pytest.mark.torch
@@ -71,7 +71,7 @@ def convolved(cube):
 @pytest.fixture(scope="module")
 def linear():
     flat = plane()
-    model = ck.Autoencoder(3, hidden=(), variational=False, start="random", epochs=60)
+    model = ck.Autoencoder(3, hidden=(), variational=False, start="random", epochs=25)
     return model.fit(flat)
 
 
@@ -491,13 +491,21 @@ def test_the_same_seed_gives_the_same_model_and_leaves_torch_alone(cube):
     assert not first.transform(cube).equals(other.transform(cube))
 
 
-def test_threads_are_as_many_as_dask_may_use_and_come_back():
+def test_small_layers_have_one_thread_large_ones_those_of_dask():
     import torch  # noqa: PLC0415
 
     before = torch.get_num_threads()
-    with dask.config.set(scheduler="sync"), backend.working_threads():
+    with backend.working_threads(1000):
         assert torch.get_num_threads() == 1
+    with dask.config.set(num_workers=3), backend.working_threads(10**9):
+        assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == before
+
+
+def test_the_largest_layer_is_known():
+    assert network.Layout(60, 5, "dense", (64, 32), True).products == 64 * 60
+    assert network.Layout(60, 5, "dense", (), True).products == 300
+    assert network.Layout(60, 5, "conv1d", (4, 8), True).products == 30 * 4 * 8 * 5
 
 
 def test_several_cubes_are_one():
@@ -633,6 +641,21 @@ def test_before_a_fit_nothing_is_known(cube):
         model.transform(cube)
     with pytest.raises(ck.NotFittedError, match="no activity_ yet"):
         _ = model.activity_
+
+
+def test_a_device_can_be_asked_for(cube):
+    here = ck.Autoencoder(2, device="cpu", **QUICK).fit(cube)
+    best = ck.Autoencoder(2, **QUICK).fit(cube)
+    np.testing.assert_allclose(here.rmse_, best.rmse_, rtol=0.2)
+
+
+def test_where_no_spectrum_is_whole_the_error_is_not_known():
+    flat = plane(900)
+    place = np.random.default_rng(0).integers(0, 8, flat.shape[:2])
+    holed = flat.where(np.arange(8) != place[..., None])
+    model = ck.Autoencoder(2, **QUICK).fit(holed)
+    assert np.isnan([model.rmse_, model.pca_rmse_]).all()
+    assert model.evaluate(holed).r2_own_mean > 0.8
 
 
 def test_an_unknown_device_is_refused(cube):

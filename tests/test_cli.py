@@ -361,3 +361,33 @@ def test_the_package_runs_as_a_module():
     words = [sys.executable, "-m", "cubekit", "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("cubekit ")
+
+
+# rechunk
+
+
+@pytest.mark.parametrize("target", ["spectra.nc", "spectra.zarr"])
+@pytest.mark.parametrize("layout", ["spectra", "images", "balanced"])
+def test_rechunk_rewrites_a_file_for_a_use(run, scene, target, layout):
+    done = run("rechunk", scene, target, "--layout", layout)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"wrote {target} (")
+    old, new = ck.open_cube(scene), ck.open_cube(target)
+    np.testing.assert_array_equal(new.values, old.values)
+    bands = new.data.chunks  # whole spectra in memory whatever the layout
+    assert bands[new.get_axis_num("wavelength")] == (285,)
+    stored = new.encoding["preferred_chunks"]["wavelength"]
+    assert stored == {"spectra": 285, "images": 1}.get(layout, stored)
+
+
+def test_rechunk_says_which_layouts_there_are(run, scene):
+    done = run("rechunk", scene, "out.nc", "--layout", "volumes")
+    assert done.exit_code == 2
+    assert "'spectra', 'images', 'balanced'" in done.output
+
+
+def test_info_of_a_store_counts_all_of_its_files(run, scene):
+    path = ck.save_cube(ck.open_cube(scene), scene.with_name("scene.zarr"))
+    found = json.loads(run("info", path, "--json").output)
+    files = [p for p in path.rglob("*") if p.is_file()]
+    assert found["bytes_on_disk"] == sum(p.stat().st_size for p in files) > 10_000

@@ -183,7 +183,7 @@ def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_result(tmp_pat
     job = [sys.executable, "-m", "cubekit", "run", "-q", tmp_path / "r.toml", source]
     whole, parts = tmp_path / "whole.nc", tmp_path / "parts.nc"
     began = time.monotonic()
-    subprocess.run([*job, whole], env=env, check=True)
+    subprocess.run([*job, whole, "--resume"], env=env, check=True)
     takes = time.monotonic() - began
     moments = np.random.default_rng(0).uniform(0.3, 0.9, 5) * takes
     for moment in moments:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import dask
@@ -14,9 +15,11 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 from distributed import Client, LocalCluster
 
 import cubekit as ck
+from cubekit.cli import main
 from cubekit.io import cluster as cluster_module
 
 if TYPE_CHECKING:
@@ -138,6 +141,26 @@ def test_a_worker_killed_on_the_way_costs_nothing_but_time(
     ck.save_cube(RECIPE(lazy), tmp_path / "out.nc", progress=kill)
     assert not victims
     require_same(tmp_path / "out.nc", expected)
+
+
+def test_saves_of_the_same_name_at_once_do_not_mix(client, lazy, tmp_path):
+    cubes = [lazy, lazy + 1]
+    paths = [tmp_path / "one.nc", tmp_path / "two.nc"]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(ck.save_cube, cubes, paths))
+    for path, cube in zip(paths, cubes, strict=True):
+        np.testing.assert_array_equal(ck.open_cube(path), cube)
+
+
+def test_a_command_computes_on_the_cluster_at_an_address(
+    client, lazy, tmp_path, expected
+):
+    source = tmp_path / "scene.nc"
+    (tmp_path / "r.toml").write_text(RECIPE.to_toml())
+    words = ["run", tmp_path / "r.toml", source, tmp_path / "out.nc", "--scheduler"]
+    told = CliRunner().invoke(main, [*map(str, words), client.scheduler.address])
+    assert told.exit_code == 0, told.output
+    xr.testing.assert_equal(xr.load_dataset(tmp_path / "out.nc"), expected)
 
 
 def test_an_error_in_a_block_is_raised_as_it_is_and_says_where(client, lazy, tmp_path):

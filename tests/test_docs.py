@@ -47,6 +47,18 @@ def test_readme_example_runs_and_draws_two_pictures():
     assert right.images[0].get_array().shape == (120, 160)
 
 
+@pytest.mark.filterwarnings("ignore:.*bands")
+def test_the_recipe_of_the_guide_runs(capsys):
+    page = (ROOT / "docs/guide/recipes.md").read_text("utf-8")
+    names: dict[str, object] = {}
+    for block in blocks(page, r"\{code-cell\}"):
+        exec(compile(block, "recipes.md", "exec"), names)
+    shown = capsys.readouterr().out
+    assert "line 4: savgol_filter has no argument 'window_lenght'" in shown
+    assert "4, 5  PCA(4) @ savgol" in shown
+    assert list(names["result"]) == ["smooth", "slope", "scores"]
+
+
 def test_readme_says_how_to_set_up_in_exactly_two_commands():
     assert [block.strip() for block in blocks(README, "sh")] == [
         "pip install . && cubekit demo",
@@ -101,6 +113,7 @@ def test_documents_name_only_pages_that_are_there():
 
 
 @pytest.mark.slow
+@pytest.mark.torch  # the guide and a notebook train a network
 def test_documents_build_without_a_warning(tmp_path):
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     places = ("-d", tmp_path / "trees", ROOT / "docs", tmp_path / "html")
@@ -121,4 +134,5 @@ def test_documents_build_without_a_warning(tmp_path):
         "spatial.html",
         "reduction.html",
         "01_first_look.html",
+        "07_autoencoder.html",
     } <= pages

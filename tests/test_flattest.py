@@ -178,3 +178,16 @@ def test_a_nan_near_the_point_is_seen_and_one_far_away_is_not():
 def test_bad_arguments_are_refused(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+@pytest.mark.parametrize(
+    "at", ["y", (2.0, 3.0), {}, {"y": "1"}, {"y": [1.0, 2.0]}, {"y": None}, None]
+)
+def test_what_is_no_point_is_told_how_to_write_one(at):
+    with pytest.raises(TypeError, match=r'is no point.*at=\{"y": 2\.0, "x": 3\.5\}'):
+        ck.local_model(surface(), at=at)
+
+
+def test_an_unknown_coordinate_of_a_point_is_refused():
+    with pytest.raises(ck.CoordinateError, match=r"no coordinate 'lat'.*Name one of"):
+        ck.local_model(surface(), at={"lat": 2.0})

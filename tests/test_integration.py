@@ -275,28 +275,21 @@ def test_a_gradient_of_which_nothing_is_known_gives_nan():
 # --- size and input -----------------------------------------------------------------
 
 
-def child(code, *arguments):
-    """What a program prints that runs in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True, text=True, check=True, timeout=300,
-    )  # fmt: skip
-    return done.stdout
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_large_plane_takes_at_most_ten_planes_of_memory(dtype):
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_large_plane_takes_at_most_ten_planes_of_memory():
     """Peak of a process beyond its imports, gradient and field included."""
     code = """
-    import resource, sys, numpy as np, xarray as xr, cubekit as ck
+    import numpy as np, xarray as xr, cubekit as ck
+    from pathlib import Path
 
-    def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    def peak():  # of this process alone: ru_maxrss begins with that of its parent
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
     def gradient(n):
         y, x = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, (2, n)), axis=1)
-        values = np.empty((2, n, n), sys.argv[1])
+        values = np.empty((2, n, n))
         values[0], values[1] = np.cos(y)[:, None], np.sin(x)
         coords = {"direction": ["y", "x"], "y": y, "x": x}
         return xr.DataArray(values, coords, ("direction", "y", "x"))
@@ -307,7 +300,12 @@ def test_a_large_plane_takes_at_most_ten_planes_of_memory(dtype):
     assert np.isfinite(field).all()
     print((peak() - before) / (2048**2 * 8))
     """
-    assert float(child(code, dtype)) <= 10
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    print(f"\n{float(done.stdout):.2f} planes")
+    assert float(done.stdout) <= 10
 
 
 GRADIENT = ck.gradient(smooth((9, 8)))

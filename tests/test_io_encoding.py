@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import netCDF4
 import numpy as np
 import pytest
@@ -116,3 +118,52 @@ def test_e10_units_and_names_go_through_the_file(make_cube, tmp_path, step, unit
     assert back.attrs["units"] == units
     assert back.attrs["long_name"] == result.attrs["long_name"]
     xr.testing.assert_identical(cube, before)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+def test_e7_numbers_that_mark_holes_elsewhere_are_numbers_here(tmp_path, dtype):
+    """netCDF fills what was never written with such numbers; ours was written."""
+    limits = np.iinfo(dtype)
+    fills = list(netCDF4.default_fillvals.values())
+    numbers = [f for f in fills if not isinstance(f, str)]
+    kept = [int(f) for f in numbers if f % 1 == 0 and limits.min <= f <= limits.max]
+    values = np.array([limits.min, limits.max, 0, *kept], dtype)
+    cube = xr.DataArray(values, dims="band", name="cube")
+    back = ck.open_cube(ck.save_cube(cube, tmp_path / "out.nc"))
+    assert back.dtype == np.dtype(dtype)
+    assert back.values.tolist() == values.tolist()
+
+
+def first_version():
+    """The cube in ``tests/data``, as the version that wrote it had it in memory."""
+    values = np.arange(5 * 4 * 6, dtype="f4").reshape(5, 4, 6) / 7
+    values[1, 2] = np.nan
+    return xr.DataArray(
+        values,
+        {
+            "y": ("y", np.arange(5.0, 0, -1) * 30, {"units": "m"}),
+            "x": ("x", np.arange(4.0) * 30, {"units": "m"}),
+            "wavelength": (
+                "wavelength",
+                [400.5, 410.25, 425, 431, 440, 452],
+                {"units": "nm"},
+            ),
+            "good_band": ("wavelength", np.arange(6) != 2),
+            "fwhm": ("wavelength", np.full(6, 8.5), {"units": "nm"}),
+            "lat": (("y", "x"), np.linspace(50, 51, 20).reshape(5, 4)),
+            "site": ("y", ["wood", "", "l\u00f6ss", "a b", "lake"]),
+            "when": ("y", np.arange(5).astype("M8[D]").astype("M8[ns]")),
+        },
+        ("y", "x", "wavelength"),
+        "reflectance",
+        {"units": "1", "flag": True, "tree": {"a": [1, None]}, "long_name": "r"},
+    )
+
+
+@pytest.mark.parametrize("compression", ["fast", "none"])
+def test_e11_file_of_the_first_version_loads_as_it_did_then(compression):
+    """One file for each version that changes how files are written."""
+    path = Path(__file__).parent / "data" / f"cube-0.1.0-{compression}.nc"
+    found = ck.open_cube(path).load()
+    assert found.attrs.pop("history").endswith("cubekit 0.1.0: save_cube")
+    xr.testing.assert_identical(found, first_version())

@@ -215,6 +215,31 @@ def test_what_envi_cannot_hold_is_refused(  # noqa: PLR0917  a table
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("dtype", "stored"), [("?", "u1"), ("i1", "i2"), ("f2", "f4")])
+def test_dtypes_that_envi_lacks_are_stored_in_the_next_larger(
+    scene, tmp_path, dtype, stored
+):
+    cube = (scene.fillna(0) - 100).astype(dtype)
+    back = ck.open_cube(ck.save_cube(cube, tmp_path / "a.hdr"))
+    assert back.dtype == np.dtype(stored)
+    assert np.array_equal(back.values, cube.values)
+
+
+def test_names_of_bands_and_a_dataset_of_one_are_written(scene, tmp_path):
+    names = [f"band {k}, {{odd}}" for k in range(12)]
+    cube = scene.drop_vars(["wavelength", "fwhm", "good_band"])
+    cube = cube.rename(wavelength="band").assign_coords(band_name=("band", names))
+    back = ck.open_cube(ck.save_cube(cube.to_dataset(), tmp_path / "a.hdr"))
+    assert back.band_name.values[3] == "band 3 (odd)"
+    assert np.array_equal(back.values, cube.values, equal_nan=True)
+
+
+def test_folder_in_the_place_of_a_file_is_refused(scene, tmp_path):
+    (tmp_path / "a.img").mkdir()
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        ck.save_cube(scene, tmp_path / "a.hdr", overwrite=True)
+
+
 def test_interleave_is_for_envi_and_agrees_with_the_suffix(scene, tmp_path):
     with pytest.raises(ValueError, match="It is the order of ENVI files"):
         ck.save_cube(scene, tmp_path / "a.nc", interleave="bsq")

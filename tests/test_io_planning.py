@@ -13,7 +13,7 @@ from strategies import chunkings
 from test_io_faults import child
 
 import cubekit as ck
-from cubekit.io import layout
+from cubekit.io import layout, planning
 from cubekit.io.planning import parse_memory
 
 
@@ -166,3 +166,15 @@ def memory_of_a_job(tmp_path, gigabytes, memory):
 def test_job_larger_than_its_memory_stays_within_it(tmp_path):
     found, planned = memory_of_a_job(tmp_path, 1.2, "400MB")
     assert found < planned <= 400e6
+
+
+def test_save_says_when_the_source_is_read_again_and_again(
+    make_cube, tmp_path, monkeypatch
+):
+    cube = make_cube(shape=(40, 6, 30))
+    path = ck.save_cube(cube, tmp_path / "a.nc", chunks={"y": 40, "wavelength": 1})
+    across = ck.open_cube(path, chunks={"y": 4})
+    ck.save_cube(across, tmp_path / "small.nc")  # nobody minds
+    monkeypatch.setattr(planning, "_MATTERS", 1)
+    with pytest.warns(UserWarning, match=r"decoded about 10 times.*rechunk"):
+        ck.save_cube(across, tmp_path / "b.nc")

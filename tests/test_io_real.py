@@ -7,6 +7,7 @@ import warnings
 import netCDF4
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 
 import cubekit as ck
@@ -181,3 +182,32 @@ def test_file_that_is_open_elsewhere_in_the_process_is_read(real):
         for _ in range(30):
             cube = ck.open_cube(path)
         assert np.array_equal(cube.values, np.ma.filled(file["mask"][:], np.nan))
+
+
+def test_every_tile_of_enmap_equals_rasterio(real):
+    paths = sorted((real / "enmap_potsdam").glob("*.tif"))
+    for path in paths:
+        with rasterio.open(path) as file:
+            raw = file.read(masked=True)
+            expected = (raw * np.float32(file.scales[0])).filled(np.nan)
+            centres = [float(file.tags(k)["wavelength"]) for k in file.indexes]
+            corner = file.xy(31, 0)
+        cube = ck.open_cube(path)
+        np.testing.assert_array_equal(cube.values, expected)
+        assert cube.wavelength.values.tolist() == centres
+        assert (float(cube.x[0]), float(cube.y[31])) == corner
+    assert len(paths) == 6
+
+
+def test_every_netcdf_file_goes_through_zarr_unchanged(real, tmp_path):
+    """What is read from a store of ours is what is read from the file."""
+    count = 0
+    for path in sorted(real.glob("*/*.nc")):
+        for name in netcdf4_python(path):
+            cube = ck.open_cube(path, variable=name)
+            if cube.nbytes < 10**6:
+                store = ck.save_cube(cube, tmp_path / f"{count}.zarr")
+                found = ck.open_cube(store, variable=cube.name)
+                xr.testing.assert_equal(found.compute(), cube.compute())
+                count += 1
+    assert count > 10

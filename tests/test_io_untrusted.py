@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import os
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import h5py
 import netCDF4
@@ -14,7 +16,7 @@ import pytest
 import xarray as xr
 
 import cubekit as ck
-from cubekit.io import preflight
+from cubekit import preflight
 
 
 @pytest.fixture
@@ -165,6 +167,107 @@ def test_too_many_objects_are_refused(hostile, monkeypatch):
 
     with pytest.raises(ck.SizeLimitError, match="objects"):
         ck.open_cube(hostile(many))
+
+
+@pytest.mark.parametrize("place", ["wavelength", "nested/deep/x", "title"])
+def test_x1_link_to_another_file_is_found_wherever_it_is(hostile, place):
+    def fill(file):
+        file[place] = h5py.ExternalLink("secret.h5", "/key")
+
+    with pytest.raises(ck.UnsafeFileError, match=f"'/{place}' is an external link"):
+        ck.open_cube(hostile(fill))
+
+
+def test_x3_refusal_takes_no_memory(hostile):
+    path = hostile(declared((10**6, 10**6), (1000, 1000)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ck.SizeLimitError):
+            ck.open_cube(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
+
+
+def test_x4_deep_groups_are_refused_in_bounded_time(hostile):
+    def deep(file):
+        group = file["inner"].id
+        for _ in range(3000):
+            group = h5py.h5g.create(group, b"g")
+
+    path = hostile(deep)
+    start = time.process_time()
+    with pytest.raises(ck.SizeLimitError, match="deep"):
+        ck.open_cube(path)
+    assert time.process_time() - start < 2
+
+
+FUZZ = """
+import faulthandler, os, resource, sys, warnings
+import numpy as np
+import cubekit as ck
+
+warnings.simplefilter("ignore")
+resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+whole, spoiled, count, skip = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+content = open(whole, "rb").read()
+for number in range(skip, count):
+    # HDF5 itself may go round for ever: the child ends then
+    faulthandler.dump_traceback_later(10, exit=True, file=open(os.devnull, "w"))
+    rng = np.random.default_rng(number)
+    changed = bytearray(content)
+    for _ in range(rng.integers(1, 9)):
+        changed[rng.integers(min(len(changed), 4096))] = rng.integers(256)
+    open(spoiled, "wb").write(changed)
+    try:
+        ck.open_cube(spoiled, trust=number % 3 == 0).load()
+        print(number, "opened", flush=True)
+    except (ck.CubekitError, ValueError):
+        print(number, "refused", flush=True)
+    except Exception as error:
+        print(number, type(error).__name__, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["ours", "NETCDF4", "NETCDF3_64BIT", "ENVI"])
+def test_r5_header_of_random_bytes_is_refused_or_opened(tmp_path, make_cube, format):
+    """More with CUBEKIT_FUZZ=5000."""
+    count = int(os.environ.get("CUBEKIT_FUZZ", "100"))
+    cube = make_cube().astype("f4")
+    whole, spoiled = tmp_path / "whole.nc", tmp_path / "spoiled.nc"
+    if format == "ours":
+        ck.save_cube(cube, whole)
+    elif format == "ENVI":
+        whole, spoiled = tmp_path / "whole.hdr", tmp_path / "spoiled.hdr"
+        (tmp_path / "spoiled.img").write_bytes(bytes(5 * 4 * 40 * 4))
+        whole.write_text(
+            "ENVI\nsamples = 4\nlines = 5\nbands = 40\ninterleave = bsq\n"
+            "data type = 4\nbyte order = 0\nheader offset = 0\n"
+            f"wavelength = {{{', '.join(str(400 + 10 * k) for k in range(40))}}}\n"
+        )
+    else:
+        cube.to_netcdf(whole, format=format)
+    found: dict[int, str] = {}
+    while len(found) < count:
+        arguments = [str(whole), str(spoiled), str(count), str(len(found))]
+        child = subprocess.run(
+            [sys.executable, "-c", FUZZ, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        for line in child.stdout.splitlines():
+            number, outcome = line.split()
+            found[int(number)] = outcome
+        if len(found) < count:
+            assert child.returncode == 1, child.stderr  # by the watch, not a signal
+            found[len(found)] = "stopped"
+    outcomes = collections.Counter(found.values())
+    assert outcomes.keys() <= {"opened", "refused", "stopped"}, outcomes
+    assert outcomes["stopped"] <= count / 50
+    assert outcomes["refused"] > 0
 
 
 @pytest.mark.real

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
+import sys
 import warnings
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import dask.array as da
 import h5py
@@ -12,6 +17,7 @@ import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
+import tqdm
 import xarray as xr
 
 import cubekit as ck
@@ -208,6 +214,10 @@ def test_everything_that_cannot_be_stored_is_named_at_once(make_cube, tmp_path):
         (lambda c: c.rename("wavelength"), "name of its coordinate"),
         (lambda c: c.stack(place=("y", "x")), "MultiIndex"),
         (lambda c: c.assign_coords({3: 1}), "name 3 is no text"),
+        (lambda c: c.rename("a\x1b[2J"), r"name 'a\\x1b\[2J' \(use letters"),
+        (lambda c: c.rename("(a)"), r"name '\(a\)'"),
+        (lambda c: c.assign_attrs({"(a)": 1}), r"attribute name '\(a\)'"),
+        (lambda c: c.rename(x="a\x7f"), r"name 'a\\x7f'"),
         (lambda c: c.assign_attrs({"a/b": 1}), "attribute name 'a/b'"),
         (lambda c: c.assign_attrs({"a": "\ud800"}), "attribute 'a'"),
         (lambda c: c.assign_attrs({"a": {1: 2}}), "attribute 'a' is a dict"),
@@ -371,6 +381,63 @@ def test_progress_is_shown_when_asked_for_and_silent_in_a_pipe(
     assert "b.nc: 100%" in err
 
 
+def test_progress_in_a_notebook_is_its_own_bar(make_cube, tmp_path, monkeypatch):
+    """As IPython is in a kernel; without ipywidgets it is a bar of text."""
+    shell = SimpleNamespace(config={"IPKernelApp": {}})
+    kernel = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", kernel)
+    monkeypatch.setitem(sys.modules, "ipywidgets", ModuleType("ipywidgets"))
+    bars = []
+
+    class Bar(tqdm.std.tqdm):
+        def __init__(self, **options):
+            bars.append(self)
+            super().__init__(**options)
+
+    notebook = ModuleType("tqdm.notebook")
+    notebook.tqdm = Bar
+    monkeypatch.setitem(sys.modules, "tqdm.notebook", notebook)
+    ck.save_cube(make_cube(), tmp_path / "out.nc")
+    (bar,) = bars
+    assert bar.n == bar.total > 5 * 4 * 40 * 8
+    assert bar.desc == "out.nc"
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    ck.save_cube(make_cube(), tmp_path / "other.nc")
+    assert len(bars) == 1
+
+
+HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202e\"'javascript:"
+
+
+def test_x9_hostile_names_are_shown_escaped_everywhere(make_cube, tmp_path, capsys):
+    name = "_" + HOSTILE.replace(" ", "_").replace("\x1b", "")
+    cube = make_cube().rename({"x": name}).rename(f"cube{name}")
+    cube = cube.assign_attrs(long_name=HOSTILE, units=HOSTILE)
+    path = tmp_path / f"{name}.nc"
+    ck.save_cube(cube, path, progress=True)
+    shown = [capsys.readouterr().err]
+    path = path.rename(tmp_path / "plain.nc")
+    back = ck.open_cube(path)
+    shown += [repr(back.cube), str(ck.plan(back))]
+    if hasattr(back.cube, "_repr_html_"):
+        html = back.cube._repr_html_()
+        assert "<img" not in html
+        shown.append(html)
+    for work in (
+        lambda: ck.save_cube(cube, path),
+        lambda: ck.open_cube(path, variable=f"{name}?"),
+        lambda: ck.open_cube(path, chunks={f"{name}?": 1}),
+        lambda: ck.savgol_filter(back, 5, coord=f"{name}?"),
+        lambda: ck.save_cube(cube, tmp_path / "o.nc", chunks={f"{name}?": 1}),
+    ):
+        with pytest.raises((ck.CubekitError, ValueError)) as error:
+            work()
+        shown.append(str(error.value))
+    for text in shown:
+        assert "\x1b[2J" not in text, text
+        assert "\u202e" not in text, text
+
+
 def test_progress_that_raises_leaves_nothing_behind(make_cube, tmp_path):
     def fail(done, total):
         raise KeyError("mine")
@@ -425,6 +492,77 @@ def test_wrong_arguments_are_refused_at_once(
     given["path"] = tmp_path / given["path"]
     with pytest.raises(error, match=match):
         ck.save_cube(**given)
+
+
+def test_w15_pipe_is_not_replaced(make_cube, tmp_path):
+    os.mkfifo(tmp_path / "out.nc")
+    with pytest.raises(OSError, match="no file but a pipe"):
+        ck.save_cube(make_cube(), tmp_path / "out.nc", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.nc"]
+    assert (tmp_path / "out.nc").is_fifo()
+
+
+def test_w15_link_stays_and_what_it_points_to_is_replaced(make_cube, tmp_path):
+    (tmp_path / "there").mkdir()
+    old = ck.save_cube(make_cube(), tmp_path / "there" / "real.nc")
+    link = tmp_path / "link.nc"
+    link.symlink_to(old)
+    assert ck.save_cube(make_cube() * 2, link, overwrite=True) == old
+    assert link.is_symlink()
+    assert np.array_equal(ck.open_cube(old).values, make_cube().values * 2)
+    assert list((tmp_path / "there").iterdir()) == [old]
+
+
+def test_w15_link_to_nowhere_makes_the_file_it_names(make_cube, tmp_path):
+    (tmp_path / "link.nc").symlink_to(tmp_path / "new.nc")
+    ck.save_cube(make_cube(), tmp_path / "link.nc")
+    assert (tmp_path / "new.nc").is_file()
+    assert (tmp_path / "link.nc").is_symlink()
+
+
+def test_w15_link_to_a_device_is_refused(make_cube, tmp_path):
+    (tmp_path / "out.nc").symlink_to("/dev/null")
+    with pytest.raises(ValueError, match="'null' has no suffix"):
+        ck.save_cube(make_cube(), tmp_path / "out.nc", overwrite=True)
+
+
+def test_w15_name_that_is_too_long_is_refused_and_the_longest_taken(
+    make_cube, tmp_path
+):
+    with pytest.raises(OSError, match="longer than 233 bytes") as error:
+        ck.save_cube(make_cube(), tmp_path / f"{'a' * 252}.nc")
+    assert error.value.errno == errno.ENAMETOOLONG
+    assert not list(tmp_path.iterdir())
+    assert ck.save_cube(make_cube(), tmp_path / f"{'a' * 230}.nc").is_file()
+
+
+def test_w15_folder_that_may_not_be_written_to_is_an_error(
+    make_cube, tmp_path, monkeypatch
+):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)  # root may write anywhere
+    with pytest.raises(PermissionError, match="Permission denied"):
+        ck.save_cube(make_cube(), tmp_path / "out.nc")
+
+
+def test_w16_room_is_looked_for_before_anything_is_computed(
+    make_cube, tmp_path, monkeypatch, count_computes
+):
+    path = tmp_path / "out.nc"
+    path.write_text("old")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5000))
+    cube = make_cube(chunks={"y": 1})
+    with count_computes() as ran, pytest.raises(ck.DiskFullError) as error:
+        ck.save_cube(cube, path, overwrite=True, compression=None)
+    assert ran == []
+    assert f"up to {5 * 4 * 40 * 8 + 49 * 8} bytes needed, 5000 free" in str(
+        error.value
+    )
+    assert path.read_text() == "old"
+    # what compresses may fit
+    assert ck.save_cube(cube, path, overwrite=True) == path
 
 
 def test_dates_of_other_calendars_come_back(make_cube, tmp_path):

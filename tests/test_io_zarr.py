@@ -19,7 +19,7 @@ import zarr
 import cubekit as ck
 from cubekit.io import staging
 from cubekit.io.files import Files
-from cubekit.io.zarr import container
+from cubekit.io.zarr import container, metadata
 
 
 @pytest.fixture
@@ -345,6 +345,73 @@ def test_x3_absurd_sizes_are_refused(tmp_path, shape, chunks, match):
     zarr.create_array(tmp_path / "a.zarr", shape=shape, chunks=chunks, dtype="f8")
     with pytest.raises(ck.SizeLimitError, match=match):
         ck.open_cube(tmp_path / "a.zarr")
+
+
+def test_x4_metadata_that_are_deep_or_huge_are_refused(tmp_path, monkeypatch):
+    group = zarr.create_group(tmp_path / "a.zarr")
+    for _ in range(70):
+        group = group.create_group("a")
+    with pytest.raises(ck.SizeLimitError, match="nodes, 65 deep"):
+        ck.open_cube(tmp_path / "a.zarr")
+    zarr.create_group(tmp_path / "b.zarr", attributes={"text": "a" * 2000})
+    monkeypatch.setattr(metadata, "_TEXT", 1000)
+    with pytest.raises(ck.SizeLimitError, match="limit for metadata is 1000"):
+        ck.open_cube(tmp_path / "b.zarr")
+
+
+@pytest.mark.parametrize(
+    ("was", "instead"),
+    [
+        ('"shape": [\n    4\n  ]', '"shape": [-4]'),
+        ('"shape": [\n    4\n  ]', '"shape": [4, 4]'),
+        ('"shape": [\n    4\n  ]', '"shape": "x"'),
+        ('"float64"', '"nonsense"'),
+        ('"endian": "little"', '"endian": "middle"'),
+        ('"fill_value": 0.0', '"fill_value": []'),
+    ],
+)
+def test_metadata_without_sense_are_named(tmp_path, was, instead):
+    zarr.create_array(tmp_path / "a.zarr", shape=(4,), dtype="f8")
+    path = tmp_path / "a.zarr" / "zarr.json"
+    assert was in path.read_text()
+    path.write_text(path.read_text().replace(was, instead))
+    with pytest.raises(ck.CorruptFileError, match=r"'zarr.json' is damaged"):
+        ck.open_cube(tmp_path / "a.zarr")
+
+
+def test_marks_of_missing_values_that_are_no_number_mark_nothing(tmp_path):
+    for version, fill in ((3, "no base64"), (2, "text")):
+        path = tmp_path / f"{version}.zarr"
+        array = zarr.create_array(
+            path,
+            shape=(4,),
+            dtype="f8",
+            zarr_format=version,
+            attributes={"_FillValue": fill},
+        )
+        array[:] = 1.0
+        assert ck.open_cube(path).values.tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("what", ["small", "gone", "undecodable"])
+def test_w10_read_back_finds_other_faults(make_cube, tmp_path, monkeypatch, what):
+    plain = container.ZarrContainer.finish
+
+    def spoil(self):
+        plain(self)
+        if what == "small":
+            array = zarr.open_array(self.path / "wavelength")
+            array[0] = 1.0
+        elif what == "gone":
+            (self.path / "reflectance" / "c.0.0.0").unlink()
+        else:
+            meta = self.path / "reflectance" / "zarr.json"
+            meta.write_text(meta.read_text().replace('"crc32c"', '"gzip"'))
+
+    monkeypatch.setattr(container.ZarrContainer, "finish", spoil)
+    with pytest.raises(ck.WriteVerifyError, match="differs from what was written"):
+        ck.save_cube(make_cube(), tmp_path / "a.zarr")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_r5_changed_metadata_give_errors_of_ours_only(tmp_path):

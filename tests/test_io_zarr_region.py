@@ -140,6 +140,15 @@ def test_what_does_not_fit_is_refused(store, change, region, error, match):
     np.testing.assert_array_equal(ck.open_cube(path).values, cube.values)
 
 
+def test_auto_needs_a_coordinate_where_a_dim_is_cut(make_cube, tmp_path):
+    cube = make_cube().drop_vars("y")
+    path = ck.save_cube(cube, tmp_path / "a.zarr")
+    ck.save_cube(cube * 2, path, region="auto")  # the whole of it
+    np.testing.assert_array_equal(ck.open_cube(path).values, cube.values * 2)
+    with pytest.raises(ValueError, match="the store has no coordinate 'y'"):
+        ck.save_cube(make_cube()[2:4], path, region="auto")
+
+
 def test_floats_are_not_cut_to_integers(make_cube, tmp_path):
     path = ck.save_cube(make_cube().astype("i2"), tmp_path / "a.zarr")
     with pytest.raises(TypeError, match="int16, which cannot hold that"):
@@ -197,18 +206,20 @@ def test_failing_patch_changes_nothing(store):
     xr.testing.assert_equal(ck.open_cube(path).compute(), cube)
 
 
+@pytest.mark.slow
 def test_two_processes_lose_no_update_of_a_chunk_they_share(make_cube, tmp_path):
     cube = make_cube(shape=(16, 2, 5)) * 0
     path = ck.save_cube(cube, tmp_path / "a.zarr", chunks={"y": 16})
+    ck.save_cube(cube, tmp_path / "same.nc")
     script = """
     import sys, cubekit as ck
-    path, first = sys.argv[1], int(sys.argv[2])
-    cube = ck.open_cube(path).compute()
+    path, same, first = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    cube = ck.open_cube(same).compute()
     for y in range(first, 16, 2):
         ck.save_cube(cube[y:y + 1] + 1, path, region={"y": slice(y, y + 1)})
     """
     code = textwrap.dedent(script)
-    command = [sys.executable, "-c", code, str(path)]
+    command = [sys.executable, "-c", code, str(path), str(tmp_path / "same.nc")]
     runs = [subprocess.Popen([*command, str(first)]) for first in (0, 1)]
     assert [run.wait(120) for run in runs] == [0, 0]
     assert (ck.open_cube(path).values == 1).all()

@@ -116,6 +116,25 @@ def test_one_bad_value_changes_exactly_the_outputs_that_it_supports(bad, axis, d
         np.testing.assert_array_equal(got[~hit], clean[~hit])
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("share", [0.0003, 0.02, 0.9])
+def test_few_and_many_tainted_spectra_leave_the_other_outputs_as_they_are(axis, share):
+    matrix = banded()
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(9000, N)).astype(np.float32)
+    bad = rng.random(x.shape) < share / N * 5
+    bad[4000:6000] = rng.random((2000, N)) < 0.1  # many in some blocks in any case
+    spoilt = np.where(bad, np.float32(np.nan), x)
+    if axis == 0:
+        x, spoilt = np.ascontiguousarray(x.T), np.ascontiguousarray(spoilt.T)
+    offset = np.arange(matrix.shape[0], dtype=np.float64)
+    clean, got = (kernels.contract(v, matrix, axis, offset=offset) for v in (x, spoilt))
+    hit = bad.astype(np.float32) @ (matrix.toarray() != 0).T > 0
+    hit = hit if axis == 1 else hit.T
+    np.testing.assert_array_equal(np.isnan(got), hit)
+    np.testing.assert_array_equal(got[~hit], clean[~hit])
+
+
 def test_a_zero_weight_that_is_stored_is_support():
     central = sparse.csr_array(([-0.5, 0.0, 0.5], [0, 1, 2], [0, 3]), (1, 3))
     assert np.isnan(kernels.contract(np.array([1.0, np.nan, 3.0]), central, 0))[0]
@@ -349,6 +368,7 @@ def test_few_outputs_of_many_spectra_are_the_dense_product(axis, shift):
 @pytest.mark.parametrize("axis", [0, 1])
 def test_an_input_that_no_output_depends_on_is_not_read(axis, monkeypatch):
     monkeypatch.setattr(blockwise.Blockwise, "_localise", None)
+    monkeypatch.setattr(blockwise.Blockwise, "_mend", None)
     dense = banded().toarray()[:8]
     dense[:, 5] = 0
     x = np.random.default_rng(1).normal(size=(N, N))

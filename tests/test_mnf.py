@@ -258,6 +258,30 @@ def test_two_parts_give_the_model_of_the_whole(known, way):
     assert got.n_samples_ == expected.n_samples_
 
 
+def test_noise_of_several_cubes_is_that_of_the_pairs_within_each(known, tmp_path):
+    _, cube = known
+    cubes = [cube.isel(y=slice(50)), cube.isel(y=slice(50, 180)) + 7.0]
+    noises = [ck.noise_covariance(part) for part in cubes]
+    pairs = [noise.attrs["degrees_of_freedom"] for noise in noises]
+    expected = np.average(noises, axis=0, weights=pairs)
+    path = ck.save_cube(cubes[0], tmp_path / "first.nc")
+    merged = ck.MNF().fit(cubes[0]).merge(ck.MNF().fit(cubes[1]))
+    for got in (ck.MNF().fit([path, cubes[1]]), merged):
+        np.testing.assert_allclose(got.noise_covariance_, expected, rtol=1e-10)
+        np.testing.assert_allclose(got.snr_, merged.snr_, rtol=1e-10)
+
+
+def test_given_noise_makes_parts_the_whole(known):
+    _, cube = known
+    noise = ck.noise_covariance(cube)
+    expected = ck.MNF(noise=noise).fit(cube)
+    parts = [cube.isel(y=slice(70)), cube.isel(y=slice(70, None))]
+    a, b = (ck.MNF(noise=noise).fit(part) for part in parts)
+    for name in ("explained_variance_", "noise_covariance_"):
+        got = getattr(a.merge(b), name)
+        np.testing.assert_allclose(got, getattr(expected, name), rtol=1e-10)
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_a_loaded_model_is_the_saved_one(known, tmp_path, given):
     _, cube = known

@@ -1,8 +1,10 @@
 """Saved models: whole, plain, aligned, refused."""
 
+import pickle
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -162,13 +164,82 @@ def test_what_is_no_model_file_is_refused(path):
         ck.PCA.load(path)
 
 
-def test_nothing_is_unpickled(cube, path):
+def links_elsewhere(file):
+    del file["mean"]
+    file["mean"] = h5py.ExternalLink("secret.h5", "/key")
+
+
+def lies_elsewhere(file):
+    del file["mean"]
+    external = [("secret.bin", 0, 72)]
+    file.create_dataset("mean", (9,), "f8", external=external)
+
+
+def declares_much(file):
+    shape = (10**6, 10**6)
+    file.create_dataset("more", shape, "f8", chunks=(1000, 1000))
+
+
+def holds_text(file):
+    del file["mean"]
+    file["mean"] = np.array(["cos\nsystem", "(S'id'"] * 4 + ["tR."], object)
+
+
+def holds_bytes(file):
+    del file["mean"]
+    code = np.frombuffer(pickle.dumps(range), np.uint8)
+    file.create_dataset("mean", data=np.void(code.tobytes()))
+
+
+def another_version(file):
+    file.attrs["cubekit_format"] = "1; import os"
+
+
+def attribute_no_number(file):
+    file.attrs["cubekit_format"] = np.array([1.0, np.nan])
+
+
+@pytest.mark.filterwarnings("ignore:.*unsupported datatype")  # netCDF4 says it too
+@pytest.mark.parametrize(
+    ("attack", "error"),
+    [
+        (links_elsewhere, ck.UnsafeFileError),
+        (lies_elsewhere, ck.UnsafeFileError),
+        (declares_much, ck.SizeLimitError),
+        (holds_text, ck.ModelFormatError),
+        (holds_bytes, ck.ModelFormatError),
+        (another_version, ck.ModelFormatError),
+        (attribute_no_number, ck.ModelFormatError),
+    ],
+)
+def test_x1_x7_model_that_is_an_attack_is_refused(cube, path, attack, error):
+    ck.PCA(3).fit(cube).save(path)
+    with h5py.File(path, "r+") as file:
+        attack(file)
+    with pytest.raises(error, match=r"model.* (it|the model) again|Update"):
+        ck.PCA.load(path)
+
+
+def test_x7_nothing_that_could_run_is_imported_to_load(cube, path):
+    """Modules that are there already count too: none is imported before."""
     ck.PCA(3).fit(cube).save(path)
     script = (
-        "import sys, cubekit as ck\n"
+        "import sys, cubekit as ck, netCDF4, h5py\n"
+        "for name in [n for n in sys.modules if n.partition('.')[0] in\n"
+        "             ('joblib', 'cloudpickle', 'dill', 'yaml', 'marshal')]:\n"
+        "    del sys.modules[name]\n"
         "seen = []\n"
-        "sys.addaudithook(lambda e, a: 'pickle' in e and seen.append(e))\n"
-        f"ck.PCA.load({str(path)!r})\n"
+        "def hook(event, args):\n"
+        "    if event.startswith(('pickle.', 'marshal.', 'os.system', 'subprocess')):\n"
+        "        seen.append(event)\n"
+        "    if event == 'import' and args[0].partition('.')[0] in (\n"
+        "        'joblib', 'cloudpickle', 'dill', 'yaml', '_pickle', 'pickle'):\n"
+        "        seen.append(args[0])\n"
+        "    if event in ('exec', 'compile') and 'cubekit' in str(args[0]):\n"
+        "        seen.append(event)\n"
+        "ck.PCA.load(sys.argv[1])\n"  # what is imported lazily is there now
+        "sys.addaudithook(hook)\n"
+        "ck.PCA.load(sys.argv[1])\n"
         "assert not seen, seen\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, path], check=True, timeout=120)

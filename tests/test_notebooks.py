@@ -39,8 +39,15 @@ def test_a_notebook_begins_with_a_title_and_says_how_to_use_a_file(path):
     assert "ck.open_cube(" in first
 
 
+def marked(path: Path) -> object:
+    """Parameter of a test that runs a notebook, with what the notebook needs."""
+    text = path.read_text("utf-8")
+    marks = [pytest.mark.torch] if "Autoencoder(" in text else []
+    return pytest.param(path, marks=marks, id=path.stem)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [marked(path) for path in NOTEBOOKS])
 # the kernel's own libraries deprecate things among themselves
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_notebook_runs_within_a_minute(path, tmp_path, monkeypatch):

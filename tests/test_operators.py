@@ -98,7 +98,8 @@ def test_composition_is_one_matrix_with_the_support_of_both(axis, smooth, slope)
     )
     np.testing.assert_array_equal(both.support.toarray(), reach)
     assert both.order == 1
-    assert both.name == "derivative(order=1) @ savgol(window_length=3, polyorder=1)"
+    smoothing = "savgol_filter(window_length=3, polyorder=1)"
+    assert both.name == f"derivative(order=1) @ {smoothing}"
 
 
 def test_a_weight_that_cancels_stays_in_the_support(axis):
@@ -178,6 +179,19 @@ def test_variance_is_the_squared_weights_times_the_variance(slope, axis):
     got = slope.variance(variance)
     np.testing.assert_allclose(got, slope.matrix.toarray() ** 2 @ variance.values)
     assert got.attrs["units"] == "nm-2"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "uint8"])
+def test_the_deviation_is_the_root_of_the_variance_in_units_of_the_result(axis, dtype):
+    operator = ck.savgol_operator(axis, 5, 2, deriv=1)
+    deviation = xr.DataArray(np.arange(10, 10 + len(axis)), axis.to_coords(), axis.dim)
+    deviation = deviation.astype(dtype).assign_attrs(units="W m-2")
+    variance = (deviation.astype(float) ** 2).assign_attrs(units="W2 m-4")
+    expected = operator.variance(variance)
+    got = operator.std(deviation)
+    np.testing.assert_allclose(got, np.sqrt(expected), rtol=1e-5)
+    assert expected.attrs["units"] == f"W2 m-4 {axis.units}-2"
+    assert got.attrs["units"] == f"W m-2 {axis.units}-1"
 
 
 def test_smoothed_noise_has_the_known_variance_in_the_middle_and_at_the_edges():

@@ -76,3 +76,57 @@ def test_memory_is_bounded_by_chunks_and_not_by_the_cube():
         capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     assert int(done.stdout) < 700_000
+
+
+DERIVATIVES = """
+import sys, dask, cubekit as ck
+from pathlib import Path
+
+def resident():  # of this process alone: ru_maxrss begins with that of its parent
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+def run(cube, path):
+    if name == "flattest":
+        return ck.flattest(cube, below=0.5).compute()
+    return ck.save_cube(getattr(ck, name)(cube), path, compression=None)
+
+source, folder, name = sys.argv[1:]
+cube = ck.open_cube(source, chunks={"y": 128, "x": 256})
+with dask.config.set(num_workers=2):
+    run(cube.isel(y=slice(300)), f"{folder}/warm.nc")
+    before = resident()
+    run(cube, f"{folder}/result.nc")
+print(resident() - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A file of four images on an uneven grid, 134 MB, in chunks of half a megabyte."""
+    path = tmp_path_factory.mktemp("images") / "images.nc"
+    y, x = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, (2, 8192)), axis=1)
+    cube = xr.DataArray(
+        da.random.default_rng(0).random((4, 8192, 1024), chunks=(4, 1024, 1024)),
+        coords={"band": np.arange(4.0), "y": y, "x": x[:1024]},
+        dims=("band", "y", "x"),
+        name="brightness",
+    )
+    encoding = {"dtype": "f4", "chunksizes": (4, 128, 256)}
+    cube.to_netcdf(path, encoding={"brightness": encoding})
+    yield path
+    path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", ["gradient", "hessian", "laplacian", "flattest"])
+def test_derivatives_of_a_file_hold_no_stack_of_planes(images, tmp_path, name):
+    """What all 64 rows of chunks take beyond the memory of the first two."""
+    done = subprocess.run(
+        [sys.executable, "-c", DERIVATIVES, str(images), str(tmp_path), name],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    stack = 4 * 4 * 8192 * 1024
+    print(f"\n{name}: {int(done.stdout) / stack:.2f} of the stack")
+    assert int(done.stdout) < 0.75 * stack

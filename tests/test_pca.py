@@ -188,6 +188,43 @@ def test_two_parts_give_the_model_of_the_whole(cube, way):
     assert got.n_samples_ == expected.n_samples_
 
 
+@pytest.mark.parametrize("missing", ["drop", "em"])
+def test_a_file_is_fitted_as_the_cube_in_it(cube, tmp_path, missing):
+    path = ck.save_cube(cube.astype("f4"), tmp_path / "cube.nc")
+    got = ck.PCA(2, missing=missing).fit(str(path))
+    expected = ck.PCA(2, missing=missing).fit(ck.open_cube(path))
+    xr.testing.assert_identical(got.components_, expected.components_)
+
+
+def test_files_and_cubes_are_fitted_as_one(cube, tmp_path):
+    parts = [cube[:7], cube[7:20], cube[20:]]
+    paths = [
+        ck.save_cube(part, tmp_path / f"{k}.nc") for k, part in enumerate(parts[:2])
+    ]
+    expected = ck.PCA().fit(cube)
+    listed = ck.PCA().fit([*paths, parts[2]])
+    one_by_one = ck.PCA().partial_fit(paths[0]).partial_fit(str(paths[1]))
+    for got in (listed, one_by_one.partial_fit(parts[2])):
+        np.testing.assert_allclose(got.components_, expected.components_, atol=1e-10)
+        np.testing.assert_allclose(
+            got.explained_variance_, expected.explained_variance_, rtol=1e-10
+        )
+    assert listed.n_samples_ == cube.sizes["y"] * cube.sizes["x"]
+
+
+def test_a_file_that_fails_is_named_and_leaves_no_model(cube, tmp_path):
+    path = ck.save_cube(cube, tmp_path / "good.nc")
+    other = cube.assign_coords(wavelength=cube.wavelength + 1)
+    bad = ck.save_cube(other, tmp_path / "bad.nc")
+    pca = ck.PCA()
+    with pytest.raises(ck.AxisMismatchError) as error:
+        pca.fit([path, bad])
+    assert any("bad.nc" in note for note in error.value.__notes__)
+    with pytest.raises(ck.NotFittedError):
+        pca.transform(cube)
+    assert pca.partial_fit(other).n_samples_ == cube.sizes["y"] * cube.sizes["x"]
+
+
 def test_merging_leaves_both_models_as_they_are(cube):
     a, b = ck.PCA(3).fit(cube), ck.PCA(3).fit(2 * cube.assign_attrs(units="W"))
     before = a.components_.copy(deep=True), b.mean_.copy(deep=True)

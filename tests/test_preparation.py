@@ -206,12 +206,18 @@ def test_an_unknown_method_is_refused(make_cube):
 
 def test_a_continuum_removed_has_no_units(make_cube):
     cube = make_cube()
-    cube.attrs |= {"standard_name": "surface_reflectance", "valid_max": 3}
-    got = ck.remove_continuum(cube * 1.0).assign_attrs()
-    assert got.attrs["units"] == "1"
+    cube.attrs |= {"standard_name": "surface_reflectance", "actual_range": (0, 3)}
     named = ck.remove_continuum(cube)
-    assert named.attrs == {"units": "1", "long_name": "surface reflectance"}
+    long_name = "surface reflectance, continuum removed"
+    assert named.attrs == {"units": "1", "long_name": long_name}
     assert named.name == cube.name
+    del cube.attrs["long_name"]
+    assert ck.remove_continuum(cube).attrs == {"units": "1"}
+
+
+def test_a_long_name_says_how_spectra_were_normalized(make_cube):
+    got = ck.normalize(make_cube(), "area").attrs
+    assert got["long_name"] == "surface reflectance, normalized (area)"
 
 
 def test_the_angle_is_that_between_directions(make_cube):

@@ -293,6 +293,36 @@ as = "first"
         ck.Recipe.from_toml(recipe + text)
 
 
+def test_lines_are_found_however_a_step_is_written():
+    table = """[[step]]
+do = "derivative"
+coord = "lon"
+
+[step.periodic]
+lon = "round"
+"""
+    with pytest.raises(ck.RecipeError, match="line 5: derivative has periodic="):
+        ck.Recipe.from_toml(table)
+    inline = """title = "inline"
+step = [
+  { do = "normalize" }, { do = "derivative", order = 1.5, coord = "y" },
+]
+"""
+    with pytest.raises(ck.RecipeError, match=r"line 2: derivative has order=1\.5"):
+        ck.Recipe.from_toml(inline)
+    with pytest.raises(ck.RecipeError, match="line 4: 'extra' has no meaning"):
+        ck.Recipe.from_toml('[[step]]\ndo = "normalize"\n\n[extra]\na = 1\n')
+
+
+def test_a_model_in_another_order_of_bands_is_applied_by_itself(tmp_path, cube):
+    model = pca_of(cube.isel(wavelength=slice(None, None, -1)), tmp_path / "pca.nc")
+    first = {"do": "savgol_filter", "window_length": 5}
+    recipe = steps(first, {"do": "PCA.transform", "model": model})
+    assert "one matrix" not in recipe.explain(cube)
+    expected = ck.PCA.load(model).transform(ck.savgol_filter(cube, 5))
+    np.testing.assert_array_equal(recipe(cube)["scores"], expected)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

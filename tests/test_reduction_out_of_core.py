@@ -53,7 +53,7 @@ def file(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.proc
 @pytest.mark.parametrize(("model", "matrices"), [("PCA", 10), ("MNF", 40)])
 def test_a_file_is_read_once_in_bounded_memory(file, model, matrices):
     done = subprocess.run(
@@ -89,6 +89,21 @@ def test_few_tasks_a_chunk(monkeypatch):
     with pytest.warns(UserWarning, match="rank of the data is 0"):
         ck.PCA(1).fit(cube)
     assert sizes[-1] <= 2 * cube.data.npartitions + 1
+
+
+@pytest.mark.slow
+@pytest.mark.proc
+def test_files_are_fitted_as_one_in_the_memory_of_one(file):
+    """Four times the file takes no more memory than the file, nor more reads."""
+    lists = textwrap.dedent(CHILD).replace(".fit(cube)", ".fit([path] * 4)")
+    done = subprocess.run(
+        [sys.executable, "-c", lists, str(file), "PCA"],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    read, memory = map(int, done.stdout.split())
+    assert read <= 4 * 1.05 * file.stat().st_size
+    # chunks of a file are joined to blocks of about 16 MiB
+    assert memory < 2 * 3 * 32 * 2**20 + 10 * 8 * 285**2
 
 
 @pytest.mark.slow

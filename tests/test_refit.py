@@ -1,5 +1,7 @@
 """Windows fitted again to the samples that are left, against numpy.polyfit."""
 
+from unittest import mock
+
 import dask
 import numpy as np
 import pytest
@@ -21,6 +23,12 @@ def holed(axis, rng, share, spectra=6):
     values = rng.normal(1000, 100, (spectra, len(axis)))
     values[rng.random(values.shape) < share] = rng.choice([np.nan, np.inf, -np.inf])
     return spectra_on(axis, values)
+
+
+def refitted(operator, cube, *, one_for_one):
+    """Refit as where windows are few, one for one, or by sums over all windows."""
+    with mock.patch.object(refit, "_FEW_WINDOWS", 2**40 if one_for_one else 0):
+        return operator(cube, missing="refit").values
 
 
 def by_polyfit(operator, spectrum):
@@ -67,7 +75,7 @@ def test_refit_is_polyfit_on_the_samples_left(
     rng = np.random.default_rng(seed)
     cube = holed(axis, rng, data.draw(st.sampled_from([0.02, 0.2, 0.5])))
     operator = ck.savgol_operator(axis, window_length, polyorder, deriv=deriv)
-    got = operator(cube, missing="refit").values
+    got = refitted(operator, cube, one_for_one=data.draw(st.booleans()))
     expected = np.array([by_polyfit(operator, spectrum) for spectrum in cube.values])
     np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
     np.testing.assert_allclose(
@@ -84,8 +92,9 @@ def test_the_fit_near_a_gap_does_not_need_the_one_sample_beyond_it():
     for polyorder, deriv in ((2, 0), (4, 2), (5, 3)):
         operator = ck.savgol_operator(axis, 7, polyorder, deriv=deriv)
         expected = [by_polyfit(operator, spectrum) for spectrum in cube.values]
-        got = operator(cube, missing="refit")
-        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+        for few in (False, True):
+            got = refitted(operator, cube, one_for_one=few)
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
 
 
 @given(axis=strategies.axes(min_size=8), seed=st.integers(0, 2**16), data=st.data())
@@ -98,7 +107,8 @@ def test_polynomials_come_back_through_any_holes(axis, seed, data):
     polynomial = np.poly1d(rng.normal(size=degree + 1))
     values = np.tile(polynomial(u), (6, 1))
     values[rng.random(values.shape) < 0.3] = np.nan
-    got = operator(spectra_on(axis, values), missing="refit").values
+    cube = spectra_on(axis, values)
+    got = refitted(operator, cube, one_for_one=data.draw(st.booleans()))
     exact = np.polyder(polynomial, deriv)(u) / np.ptp(axis.values) ** deriv
     defined = np.isfinite(got)
     assert defined[:, 3:-3].mean() > 0.3
@@ -119,20 +129,21 @@ def test_polynomials_come_back_to_ten_digits_on_a_sensor_axis():
     rng = np.random.default_rng(1)
     values = np.tile(1 + u - 2 * u**2, (50, 1))
     values[rng.random(values.shape) < 0.2] = np.nan
-    got = ck.savgol_operator(axis, 11, 2)(spectra_on(axis, values), missing="refit")
-    assert np.isfinite(got).mean() > 0.99
-    truth = np.broadcast_to(1 + u - 2 * u**2, got.shape)
-    np.testing.assert_allclose(
-        got.values[np.isfinite(got)], truth[np.isfinite(got)], rtol=1e-10, atol=1e-10
-    )
+    operator, cube = ck.savgol_operator(axis, 11, 2), spectra_on(axis, values)
+    for few in (False, True):
+        got = refitted(operator, cube, one_for_one=few)
+        defined = np.isfinite(got)
+        assert defined.mean() > 0.99
+        truth = np.broadcast_to(1 + u - 2 * u**2, got.shape)[defined]
+        np.testing.assert_allclose(got[defined], truth, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
-@given(axis=strategies.axes(min_size=8), seed=st.integers(0, 2**16))
-def test_a_difference_loses_one_degree_with_each_sample(order, axis, seed):
+@given(axis=strategies.axes(min_size=8), seed=st.integers(0, 2**16), few=st.booleans())
+def test_a_difference_loses_one_degree_with_each_sample(order, axis, seed, few):
     cube = holed(axis, np.random.default_rng(seed), 0.15)
     operator = ck.derivative_operator(axis, order)
-    got = operator(cube, missing="refit").values
+    got = refitted(operator, cube, one_for_one=few)
     expected = np.array([by_polyfit(operator, spectrum) for spectrum in cube.values])
     np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
     np.testing.assert_allclose(
@@ -147,14 +158,16 @@ def test_the_slope_between_the_neighbours_of_a_hole():
     np.testing.assert_allclose(got, [1, 1, 1, 2, 2])
 
 
-def test_a_window_is_fitted_again_only_where_samples_surround_or_touch():
+@pytest.mark.parametrize("few", [False, True])
+def test_a_window_is_fitted_again_only_where_samples_surround_or_touch(few):
     axis = ck.Axis("x", np.arange(9.0))
     operator = ck.savgol_operator(axis, 5, 1)
 
     def defined(bad):
         values = np.arange(9.0)
         values[bad] = np.nan
-        got = operator(xr.DataArray(values, axis.to_coords(), "x"), missing="refit")
+        cube = xr.DataArray(values, axis.to_coords(), "x")
+        got = refitted(operator, cube, one_for_one=few)
         return np.flatnonzero(np.isfinite(got)).tolist()
 
     assert defined([0]) == list(range(9))  # one sample beyond those that are left
@@ -163,11 +176,12 @@ def test_a_window_is_fitted_again_only_where_samples_surround_or_touch():
     assert defined([2, 3, 4, 5, 6]) == [0, 1, 2, 6, 7, 8]  # one sample is no line
 
 
-def test_too_few_samples_left_are_nan():
+@pytest.mark.parametrize("few", [False, True])
+def test_too_few_samples_left_are_nan(few):
     axis = ck.Axis("x", np.arange(5.0))
     values = np.array([[1, np.nan, 2, np.nan, np.nan], [np.nan] * 5])
-    got = ck.savgol_operator(axis, 5, 2)(spectra_on(axis, values), missing="refit")
-    assert np.isnan(got).all()
+    operator = ck.savgol_operator(axis, 5, 2)
+    assert np.isnan(refitted(operator, spectra_on(axis, values), one_for_one=few)).all()
 
 
 @pytest.mark.parametrize("dims", [("y", "x", "wavelength"), ("wavelength", "y", "x")])
@@ -263,18 +277,19 @@ def test_windows_over_the_seam_of_a_period_are_not_refitted():
         slope(spectra_on(axis, np.ones((1, len(axis)))), missing="refit")
 
 
-def test_wide_windows_are_told_apart_too():
+@pytest.mark.parametrize("few", [False, True])
+def test_wide_windows_are_fitted_too(few):
     axis = ck.Axis("x", np.arange(90.0))
     cube = holed(axis, np.random.default_rng(0), 0.2, spectra=4)
     for length in (13, 31, 33, 71):
         operator = ck.savgol_operator(axis, length, 3)
         expected = [by_polyfit(operator, spectrum) for spectrum in cube.values]
-        got = operator(cube, missing="refit")
+        got = refitted(operator, cube, one_for_one=few)
         np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
 def test_threads_change_nothing(monkeypatch):
-    monkeypatch.setattr(refit, "_SAMPLES_A_BLOCK", 2**12)
+    monkeypatch.setattr(refit, "_SAMPLES_A_BLOCK", 2**16)
     axis = ck.Axis("x", np.arange(60.0))
     operator = ck.savgol_operator(axis, 9, 2)
     x = np.random.default_rng(0).normal(size=(4000, 60))

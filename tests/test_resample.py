@@ -122,8 +122,8 @@ def test_bands_outside_are_nan_and_said_once():
     np.testing.assert_array_equal(got, [np.nan, 400, 500, 800, np.nan])
     with pytest.warns(UserWarning, match=r"and give NaN: 400, 404, 796, 800 nm$"):
         ck.resample(cube, [400, 404, 405, 795, 796, 800], fwhm=10)
-    with pytest.warns(UserWarning, match=r"10 of 10.*NaN: 0, 1, 2, 3, 4, \.\.\. nm"):
-        ck.resample(cube, np.arange(10))
+    with pytest.warns(UserWarning, match=r"9 of 10.*NaN: 391, .*, 395, \.\.\. nm"):
+        ck.resample(cube, np.arange(391, 401))
 
 
 def test_bad_bands_are_not_seen_and_what_lies_in_them_is_nan():
@@ -203,7 +203,21 @@ def test_nothing_is_computed_early_and_the_input_stays(make_cube, count_computes
 @pytest.mark.parametrize(
     ("target", "fwhm", "error", "message"),
     [
-        ([500, 450, 470], None, ck.CoordinateError, "not strictly monotonic"),
+        (
+            [500, 450, 470],
+            None,
+            ck.CoordinateError,
+            r"target bands are not .*450 nm at 1 is followed by 470.*numpy\.argsort",
+        ),
+        ([450, 470, 470], None, ck.CoordinateError, "470 nm at 1 .* 470.*numpy.unique"),
+        ([450, np.nan], None, ck.CoordinateError, "nan"),
+        (np.ones((2, 2)), None, ck.CoordinateError, "has 2 dimensions"),
+        (
+            [0.45, 0.5],
+            None,
+            ck.AxisMismatchError,
+            r"lies on 'wavelength'.* 0.45 to 0.5, .*400.* to .* nm\. Give .* in nm, or",
+        ),
         ([450, 500], [1, 2, 3], ValueError, r"fwhm has shape \(3,\). There are 2"),
         ([450, 500], 0, ValueError, "fwhm=0 is out of range"),
         (

@@ -14,6 +14,7 @@ from cubekit.axis.coordinates import (
     coordinate,
     flags,
     numbers,
+    require_dataarray,
     seconds,
     spectral_coordinate,
 )
@@ -118,13 +119,7 @@ class Axis:
         **Missing values:** refused. **Chunks:** only the coordinate is read.
         **Cost:** none.
         """
-        if not isinstance(cube, xr.DataArray):
-            raise TypeError(
-                f"cube is a {type(cube).__module__}.{type(cube).__qualname__}. "
-                "cubekit needs a DataArray, whose coordinates say where the samples "
-                'are: xarray.DataArray(values, dims=("y", "x", "wavelength"), '
-                'coords={"wavelength": wavelengths}).'
-            )
+        require_dataarray(cube)
         name = spectral_coordinate(cube) if coord is None else coord
         variable = coordinate(cube, name)
         dim = variable.dims[0]

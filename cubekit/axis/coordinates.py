@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from cubekit.errors import CoordinateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    import xarray as xr
-
 __all__ = [
     "companion",
     "coordinate",
     "flags",
     "numbers",
+    "require_dataarray",
     "seconds",
     "spectral_coordinate",
 ]
@@ -49,6 +49,18 @@ _UNITS = {
     *("angstrom", "Angstrom", "cm-1", "cm^-1", "1/cm", "eV", "keV", "meV"),
     *("Hz", "MHz", "GHz", "THz"),
 }
+
+
+def require_dataarray(cube: Any, function: str | None = None) -> None:
+    """Raise unless a cube is a DataArray."""
+    if not isinstance(cube, xr.DataArray):
+        asked = "cube" if function is None else f"{function}: the cube"
+        raise TypeError(
+            f"{asked} is a {type(cube).__module__}.{type(cube).__qualname__}. cubekit "
+            "needs a DataArray, whose coordinates say where the samples are. Build "
+            'one: xarray.DataArray(values, dims=("y", "x", "wavelength"), '
+            'coords={"wavelength": wavelengths}).'
+        )
 
 
 def numbers(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -123,7 +135,7 @@ def coordinate(cube: xr.DataArray, name: Hashable) -> xr.DataArray:
         )
     known = sorted(map(str, {*cube.coords, *cube.dims}))
     near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else "Give one of these as coord=."
+    hint = f"Did you mean {near[0]!r}?" if near else "Name one of these."
     raise CoordinateError(
         f"no coordinate {name!r} in the cube; it has {', '.join(map(repr, known))}. "
         f"{hint}"

@@ -13,6 +13,7 @@ from cubekit.cli.derivative import derivative
 from cubekit.cli.info import info
 from cubekit.cli.pca import pca
 from cubekit.cli.quicklook import quicklook
+from cubekit.cli.rechunk import rechunk
 from cubekit.cli.resample import resample
 from cubekit.cli.run import run
 from cubekit.cli.savgol import savgol
@@ -26,7 +27,7 @@ __all__ = ["main"]
 def main() -> None:
     """Hyperspectral datacubes on their real coordinates.
 
-    Files may be netCDF, ENVI or GeoTIFF. To see what this does, without a file:
+    Files may be netCDF, Zarr, ENVI or GeoTIFF. To see what this does, without a file:
 
         cubekit demo
     """
@@ -38,6 +39,7 @@ for command in (
     info,
     pca,
     quicklook,
+    rechunk,
     resample,
     run,
     savgol,

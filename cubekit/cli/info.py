@@ -11,7 +11,7 @@ from cubekit.cli.command import Command
 from cubekit.cli.options import IN, VARIABLE
 from cubekit.errors import AmbiguousCubeError
 from cubekit.io import open_cube
-from cubekit.summary import describe, size_of, summary
+from cubekit.summary import bytes_on_disk, describe, size_of, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def info(
         cubes = [open_cube(file, variable=variable)]
     except AmbiguousCubeError as error:
         cubes = [open_cube(file, variable=name) for name in error.variables]
-    size = file.stat().st_size
+    size = bytes_on_disk(file)
     if as_json:
         facts = {"file": str(file), "bytes_on_disk": size}
         found = [summary(cube) for cube in cubes]

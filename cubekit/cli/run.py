@@ -8,10 +8,9 @@ import click
 
 from cubekit.cli.command import Command, one_line
 from cubekit.cli.options import IN, OUT, VARIABLE
-from cubekit.cli.saving import computing, save, saving
+from cubekit.cli.saving import computing, save, saving, say_written
 from cubekit.io import open_cube
 from cubekit.recipe import Recipe, apply
-from cubekit.summary import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +68,8 @@ def run(
         cube = open_cube(sources[0], variable=variable)
         click.echo(steps.explain(cube, memory=options["memory"]))
         return
-    if len(sources) == 1 and not target.is_dir():
+    is_folder = target.is_dir() and target.suffix != ".zarr"
+    if len(sources) == 1 and not is_folder:
         result = steps(open_cube(sources[0], variable=variable))
         save(result, target, say=say, **options)
         return
@@ -78,7 +78,7 @@ def run(
         if isinstance(result, Exception):
             click.echo(f"Error: {source}: {one_line(str(result))}", err=True)
         else:
-            say(f"wrote {result} ({size_of(result.stat().st_size)})")
+            say_written(result, say)
 
     with computing(options.pop("workers"), options.pop("scheduler")):
         apply(steps, sources, target, variable=variable, done=done, **options)

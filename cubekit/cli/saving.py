@@ -9,7 +9,7 @@ import click
 import dask
 
 from cubekit.io import save_cube
-from cubekit.summary import size_of
+from cubekit.summary import bytes_on_disk, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["computing", "save", "saving"]
+__all__ = ["computing", "save", "saving", "say_written"]
 
 _OPTIONS = (
     click.option(
@@ -88,4 +88,9 @@ def save(
     """Save a cube, and say so."""
     with computing(workers, scheduler):
         save_cube(cube, target, **options)
-    say(f"wrote {target} ({size_of(target.stat().st_size)})")
+    say_written(target, say)
+
+
+def say_written(target: Path, say: Callable[[str], None]) -> None:
+    """Say what was written, and its size."""
+    say(f"wrote {target} ({size_of(bytes_on_disk(target))})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,10 @@ def regions(
         Number of labels, those of samples in no equation included.
     """
     shape = tuple(d.shape[1] for d in differences)
-    sample = np.arange(np.prod(shape)).reshape(shape)
+    size = math.prod(shape)
+    # half the memory, and the graph is the largest thing here
+    narrow = np.int32 if size < 2**31 else np.int64
+    sample = np.arange(size, dtype=narrow).reshape(shape)
     ends = []
     for k, (difference, weight) in enumerate(zip(differences, weights, strict=True)):
         lean = difference.copy()
@@ -51,9 +55,11 @@ def regions(
     from scipy.sparse import csgraph  # noqa: PLC0415  heavy
 
     start, stop = (np.concatenate(part) for part in zip(*ends, strict=True))
+    ends.clear()
     graph = sparse.coo_array(
-        (np.ones(len(start), np.int8), (start, stop)), (sample.size, sample.size)
-    )
+        (np.ones(len(start), np.int8), (start, stop)), (size, size)
+    ).tocsr()
+    del start, stop
     count, label = csgraph.connected_components(graph, directed=False)
     return label.reshape(shape).astype(np.intp), int(count)
 
@@ -77,21 +83,21 @@ def aligned(
     label : array, (*grid)
         One label for each region.
     """
-    rows, columns, shifts = [], [], []
+    starts, stops, shifts = [], [], []
     for k, x in enumerate(coordinates):
-        here, there = (np.arange(len(x) - 1), np.arange(1, len(x)))
-        both = np.take(known[k], here, axis=k) & np.take(known[k], there, axis=k)
-        step = np.diff(x).reshape([-1 if j == k else 1 for j in range(field.ndim)])
-        mean = (np.take(gradient[k], here, k) + np.take(gradient[k], there, k)) / 2
-        apart = step * mean - np.diff(field, axis=k)
-        rows.append(np.take(label, here, axis=k)[both])
-        columns.append(np.take(label, there, axis=k)[both])
-        shifts.append(apart[both])
-    start, stop, shift = map(np.concatenate, (rows, columns, shifts))
+        ahead = (slice(None),) * k + (slice(1, None),)
+        back = (slice(None),) * k + (slice(None, -1),)
+        both = known[k][back] & known[k][ahead]
+        both &= label[back] != label[ahead]  # the others agree already
+        here = np.nonzero(both)
+        there = (*here[:k], here[k] + 1, *here[k + 1 :])
+        mean = (gradient[k][here] + gradient[k][there]) / 2
+        starts.append(label[here])
+        stops.append(label[there])
+        shifts.append(np.diff(x)[here[k]] * mean - (field[there] - field[here]))
+    start, stop, shift = map(np.concatenate, (starts, stops, shifts))
     from scipy.sparse import csgraph, linalg  # noqa: PLC0415  heavy
 
-    differ = start != stop
-    start, stop, shift = start[differ], stop[differ], shift[differ]
     count = int(label.max()) + 1
     equation = np.arange(len(shift))
     ones = np.ones(len(shift))

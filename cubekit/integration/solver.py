@@ -149,17 +149,20 @@ class GradientSolver:
         field = np.zeros(gradient.shape[1:])
         left = normal(None)
         better = self._regular(left[None])[0]
-        direction = better
+        direction = better.copy()
         size = start = float(np.vdot(left, better))
         iterations = 0
         while size > self.tolerance**2 * start and iterations < self.max_iterations:
             image = normal(direction)
             step = size / float(np.vdot(direction, image))
             field += step * direction
-            left = left - step * image
+            image *= step
+            left -= image
+            del image  # before the next ones are made
             better = self._regular(left[None])[0]
             size, before = float(np.vdot(left, better)), size
-            direction = better + size / before * direction
+            direction *= size / before
+            direction += better
             iterations += 1
         residual = math.sqrt(max(size, 0.0) / start) if start > 0 else 0.0
         return field, iterations, residual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["decoded_attrs", "encoded_attrs"]
+__all__ = ["decoded_attrs", "encoded_attrs", "is_name"]
 
 _TAG = "cubekit-json:"
 # names that netCDF gives a meaning, so that a value stored there would change the data
@@ -19,6 +20,15 @@ _RESERVED = {
     *("coordinates", "DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME"),
     *("_Netcdf4Dimid", "_Netcdf4Coordinates", "_NCProperties"),
 }
+
+
+def is_name(name: Any) -> bool:
+    """Whether netCDF takes a name: no slash or control, nor a sign at the beginning."""
+    return (
+        isinstance(name, str)
+        and bool(re.match(r"[A-Za-z0-9_]|[^\x00-\x7f]", name))
+        and not re.search(r"[\x00-\x1f\x7f/]| $", name)
+    )
 
 
 def encoded_attrs(
@@ -31,8 +41,11 @@ def encoded_attrs(
     """
     stored: dict[str, Any] = {}
     for key, value in attrs.items():
-        if not isinstance(key, str) or not key or "/" in key or "\0" in key:
-            problems.append(f"{owner}: attribute name {key!r} (use text without '/')")
+        if not is_name(key):
+            problems.append(
+                f"{owner}: attribute name {key!r} (use text without '/' and controls, "
+                "from a letter on)"
+            )
         elif key in _RESERVED:
             problems.append(
                 f"{owner}: attribute {key!r} would change how the values are read "

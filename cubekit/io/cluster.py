@@ -113,7 +113,7 @@ class WorkerSink:
         self.array = plan.array
         self.regions = list(plan.regions())
         # what travels with each task must be small
-        variable = dataclasses.replace(plan.variable, data=None)
+        variable = dataclasses.replace(plan.variable, data=None, attrs={})
         self.plan = dataclasses.replace(plan, variable=variable, array=None)
         self.codec = codec
         self.container = container

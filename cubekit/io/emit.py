@@ -292,7 +292,7 @@ def _laid_lazily(data: Any, rows: Array, columns: Array) -> da.Array:
     rest = data.chunks[2:]
     itemsize = _floating(data.dtype).itemsize
     deep = math.prod(max(sizes, default=1) for sizes in rest)
-    side = max(16, int(math.sqrt(BLOCK_BYTES / max(1, itemsize * deep))))
+    side = max(16, int(math.sqrt(BLOCK_BYTES / max(1, itemsize * deep))) // 16 * 16)
     cuts = [_cut(n, side) for n in rows.shape]
     edges = [np.cumsum([0, *sizes]) for sizes in data.chunks[:2]]
     name = f"orthorectify-{tokenize(data.name, rows, columns)}"

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -37,10 +38,12 @@ __all__ = [
     "parse_memory",
     "plan",
     "planned",
+    "warn_if_read_often",
     "workers",
 ]
 
 _LARGE = 2**20  # from here on a variable is written in chunks, a coordinate too
+_MATTERS = 2**32  # bytes decoded from which on it is told
 _BASE = 2**28  # what Python, its libraries and the graph need
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {f"{k}i": 1024**n for n, k in enumerate("kmgt", 1)}
@@ -199,7 +202,7 @@ class SavePlan:
         lines = [
             f"{size:.3g} GB in {self.blocks} blocks, {self.tasks} tasks",
             f"{self.workers} at a time, about {peak:.2g} GB of memory",
-            *(f"{name}: chunks {shape}" for name, shape in self.chunks.items()),
+            *(f"{name!r}: chunks {shape}" for name, shape in self.chunks.items()),
         ]
         if self.times_read > 1.5:
             lines.append(
@@ -277,6 +280,19 @@ def plan(
         _BASE + count * worker_bytes(in_chunks),
         max([1.0, *(_times_read(p) for p in in_chunks)]),
     )
+
+
+def warn_if_read_often(plans: list[PlannedVariable]) -> None:
+    """Warn where chunks of the source lie across the blocks, and it matters."""
+    factor = max([1.0, *(_times_read(p) for p in plans if p.in_chunks)])
+    if factor > 2 and factor * sum(p.nbytes for p in plans) > _MATTERS:
+        warnings.warn(
+            "save_cube: the chunks of the source lie across the blocks: each is "
+            f"decoded about {factor:.0f} times. Larger blocks need fewer, "
+            "open_cube(..., chunks=...). If the file is used more than once, rewrite "
+            'it first: cubekit.rechunk(..., layout="balanced").',
+            stacklevel=3,
+        )
 
 
 def _times_read(plan: PlannedVariable) -> float:

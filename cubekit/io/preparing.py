@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from cubekit.io.attributes import encoded_attrs
+from cubekit.io.attributes import encoded_attrs, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -72,7 +72,7 @@ def prepared(cube: xr.DataArray | xr.Dataset, action: str) -> Output:
     if problems:
         raise TypeError(
             f"save_cube: {len(problems)} thing{'s' * (len(problems) > 1)} cannot be "
-            f"stored in netCDF: {'; '.join(problems)}. Nothing was written."
+            f"stored in a file: {'; '.join(problems)}. Nothing was written."
         )
     return Output(variables, {str(d): n for d, n in dataset.sizes.items()}, attrs)
 
@@ -93,8 +93,8 @@ def _check_names(dataset: xr.Dataset, problems: list[str]) -> None:
         if not isinstance(name, str):
             if type(name) is not object:
                 problems.append(f"name {name!r} is no text (rename it)")
-        elif not name or any(c in name for c in "/\0 \n\t") or name != name.strip():
-            problems.append(f"name {name!r} (use one without '/', spaces, NUL)")
+        elif not is_name(name) or " " in name:
+            problems.append(f"name {name!r} (use letters, digits and '_')")
     for name, index in dataset.indexes.items():
         if isinstance(index, pd.MultiIndex):
             problems.append(

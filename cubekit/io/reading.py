@@ -17,9 +17,9 @@ from cubekit.io.envi import find_envi, read_envi
 from cubekit.io.geotiff import is_tiff, read_geotiff
 from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import NetcdfReader, read_structure
-from cubekit.io.preflight import preflight
 from cubekit.io.record import check_finished, check_record
 from cubekit.io.zarr import is_store, read_store
+from cubekit.preflight import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

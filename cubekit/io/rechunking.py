@@ -28,6 +28,7 @@ def rechunk(
     coord: str | None = None,
     compression: Literal["fast"] | int | None = "fast",
     overwrite: bool = False,
+    resume: bool = False,
     memory: str | int = "1GB",
     progress: bool | Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -44,7 +45,7 @@ def rechunk(
         As for `open_cube`.
     coord : str, optional
         The spectral coordinate; found if not given.
-    compression, overwrite, memory, progress
+    compression, overwrite, resume, memory, progress
         As for `save_cube`.
 
     Returns
@@ -95,6 +96,7 @@ def rechunk(
         chunks=dict(zip(map(str, cube.dims), chunk, strict=True)),
         compression=compression,
         overwrite=overwrite,
+        resume=resume,
         memory=memory,
         progress=progress,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ FORMATS = {
     ".zarr": "Zarr",
     **dict.fromkeys((".hdr", ".img", ".dat", ".bsq", ".bil", ".bip"), "ENVI"),
 }
+
+_LONGEST = 255 - len("..123456789012.partial")  # what file systems take
 
 
 def checked_target(
@@ -47,6 +50,18 @@ def checked_target(
         raise FileNotFoundError(
             f"save_cube: there is no folder {str(target.parent)!r}. A file needs one. "
             "Make it first: Path(...).mkdir(parents=True)."
+        )
+    if len(os.fsencode(target.name)) > _LONGEST:
+        raise OSError(
+            errno.ENAMETOOLONG,
+            f"save_cube: the name of {target} is longer than {_LONGEST} bytes. A "
+            "folder of a longer name is made beside it meanwhile. Give a shorter name",
+        )
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise OSError(
+            errno.EINVAL,
+            f"save_cube: {target} is no file but a pipe or a device. Nothing was "
+            "written. Give the path of a file",
         )
     if target.is_dir() and not (form == "Zarr" and _may_replace(target)):
         raise IsADirectoryError(

@@ -33,6 +33,7 @@ from cubekit.io.planning import (
     check_chunks,
     parse_memory,
     planned,
+    warn_if_read_often,
     workers,
 )
 from cubekit.io.preparing import prepared
@@ -226,6 +227,7 @@ def save_cube(
         planned(v, chunks or {}, by_content=resume, chunk_bytes=form.chunk_bytes)
         for v in output.variables
     ]
+    warn_if_read_often(plans)
     needed = sum(p.nbytes for p in plans)
     check_room(target, needed if compression is None else needed // _MOST_COMPRESSED)
     with (

@@ -11,6 +11,7 @@ threads of its own, which would fight with ours.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import itertools
 import math
 from typing import TYPE_CHECKING, Any
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["Blockwise"]
 
 Array = npt.NDArray[Any]
+Places = npt.NDArray[np.intp]
 Block = tuple[slice, slice]
 
 # outputs a tile, measured best where pixels are contiguous and where spectra are
 _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
 _SAMPLES_WORTH_A_THREAD = 2**19
+_SPECTRA_AT_LEAST = 16
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
 # values of a block: spectra are read twice, to look for NaN and to multiply, the second
@@ -75,7 +78,7 @@ class Blockwise:
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
         self.matrix, self.support = matrix, Support(matrix)
-        self.tainted: list[npt.NDArray[np.intp]] = []  # spectra, (before, after)
+        self.tainted: list[Places] = []  # spectra, (before, after)
         self.runs = cut(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
         # outputs with a NaN weight are undefined; as zeros they harm no tile
         undefined = np.isnan(matrix.data)
@@ -100,7 +103,7 @@ class Blockwise:
         if self.spectra:
             most = min(most, _BLOCK // max(1, inputs))
         # spectra of a product, and of a block of products
-        self.piece = max(16, most // 16 * 16)
+        self.piece = max(1, most // _SPECTRA_AT_LEAST) * _SPECTRA_AT_LEAST
         self.size = self.piece * max(
             1, room // max(inputs, len(self.y[0])) // self.piece
         )
@@ -122,41 +125,35 @@ class Blockwise:
             list(pool.map(self._run, parts))
 
     def _run(self, blocks: list[Block]) -> None:
-        x_views = [
-            self._view(self.x, run, run.column, run.columns) for run in self.runs
-        ]
-        y_views = [self._view(self.y, run, run.row, run.rows) for run in self.runs]
-        tainted = False
+        x_views = self._inputs(self.x) if self.in_place else []
+        y_views = self._outputs(self.y)
+        few = [np.zeros(0, np.intp)]
+        many = False
         # x of a block, in memory that is used again
         room = None if self.in_place else self._room(blocks)
         with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
             for block in blocks:
+                part, y = self._of(self.x, block), self._of(self.y, block)
                 outputs = [self._in(view, block) for view in y_views]
-                if self.in_place:
-                    inputs = [self._in(view, block) for view in x_views]
-                else:
-                    inputs = self._inputs(self._part(block, room))
-                if tainted:
-                    pass  # one tainted block seldom comes alone
-                elif self.spectra and self.in_place:
-                    # the sum finds NaN and Inf, and brings the block into the cache;
-                    # einsum, since a BLAS dot product may start threads
-                    tainted = not np.isfinite(np.einsum("ij->", self.x[block[0]]))
-                else:
-                    self._multiply(inputs, outputs)
-                    tainted = self._is_tainted(outputs)
-                if tainted:
-                    tainted = self._localise(block, outputs)
-                elif self.spectra and self.in_place:
-                    self._multiply(inputs, outputs)
-                if self.offset is not None:
-                    y = self._of_y(block)
-                    if self.spectra:
-                        subtract_rows(y, -self.offset, y)
+                if not many:
+                    if self.in_place:
+                        inputs = [self._in(view, block) for view in x_views]
                     else:
-                        y += self.offset[:, None]
-                if len(self.undefined):
-                    self._of_y(block)[:, self.undefined] = np.nan
+                        inputs = self._inputs(self._copied(part, room))
+                    tainted = self._multiplied(part, inputs, outputs)
+                    hit = self._places(block, tainted)
+                    many = 4 * len(hit) > tainted.size
+                    if not many:
+                        few.append(hit)
+                if many:  # one block with many tainted spectra seldom comes alone
+                    tainted = self._localise(self._copied(part, room), y, outputs)
+                    self.tainted.append(self._places(block, tainted))
+                    many = bool(4 * np.count_nonzero(tainted) > tainted.size)
+                self._finish(y)
+            hit = np.concatenate(few)
+            for k in range(0, len(hit), self.piece):
+                self._mend(hit[k : k + self.piece])
+            self.tainted.append(hit)
 
     def _multiply(self, inputs: list[Array], outputs: list[Array]) -> None:
         for w, x, y in zip(self.weights, inputs, outputs, strict=True):
@@ -187,38 +184,68 @@ class Blockwise:
             return array.reshape(len(array), -1, self.piece, array.shape[-1])
         return np.moveaxis(array.reshape(*array.shape[:-1], -1, self.piece), -2, 1)
 
-    def _is_tainted(self, outputs: list[Array]) -> bool:
-        """Whether any input was NaN or Inf: they reach every output of their tile."""
-        first = [y[..., 0] if self.spectra else y[:, :, 0] for y in outputs]
-        return not np.isfinite(sum(float(np.add.reduce(y, axis=None)) for y in first))
+    def _multiplied(
+        self, part: Array, inputs: list[Array], outputs: list[Array]
+    ) -> Array:
+        """Multiply a block as it is; tell which spectra had NaN or Inf."""
+        total: Array
+        if self.spectra and self.in_place:
+            # the sum brings the block into the cache; einsum, since a BLAS dot product
+            # may start threads
+            total = np.einsum("ij->i", part)
+            self._multiply(inputs, outputs)
+        else:
+            self._multiply(inputs, outputs)
+            # NaN and Inf reach every output of their tile: one of each tells
+            first = [y[..., 0] if self.spectra else y[:, :, 0] for y in outputs]
+            total = functools.reduce(np.add, [np.add.reduce(y, axis=0) for y in first])
+        return ~np.isfinite(total)
 
-    def _localise(self, block: Block, outputs: list[Array]) -> bool:
-        """Multiply a block with each NaN and Inf held to the outputs it supports.
+    def _localise(self, x: Array, y: Array, outputs: list[Array]) -> Array:
+        """Multiply spectra with each NaN and Inf held to the outputs it supports.
 
-        Returns whether there was any.
+        Returns which spectra had any; `x` is changed.
         """
-        part, y = self._part(block), self._of_y(block)
-        spoils = []
+        bad = ~np.isfinite(x)
+        np.copyto(x, 0, where=bad)
+        self._multiply(self._inputs(x), outputs)
         # (n, spectrum) and (m, spectrum)
-        planes = [(part.T, y.T)] if self.spectra else zip(part, y, strict=True)
-        for plane, (source, target) in enumerate(planes, block[0].start):
-            hit = np.flatnonzero(~np.isfinite(np.einsum("ij->j", source)))
-            if not len(hit):
-                continue
-            begin = plane if self.spectra else plane * self.x.shape[2]
-            self.tainted.append(begin + block[1].start + hit)
-            few: Any = hit if 4 * len(hit) < source.shape[1] else slice(None)
-            some = source[:, few]
-            bad = ~np.isfinite(some)
-            np.copyto(some, 0, where=bad)
-            source[:, few] = some
-            spoils.append((target, few, self.support.spoilt(np.ascontiguousarray(bad))))
-        self._multiply(self._inputs(part), outputs)
-        for target, few, spoilt in spoils:
-            some = target[:, few]
-            np.copyto(some, np.nan, where=spoilt)
-            target[:, few] = some
-        return bool(spoils)
+        planes = [(bad.T, y.T)] if self.spectra else zip(bad, y, strict=True)
+        for source, target in planes:
+            spoilt = self.support.spoilt(np.ascontiguousarray(source))
+            np.copyto(target, np.nan, where=spoilt)
+        return np.asarray(bad.any(axis=1))
+
+    def _mend(self, hit: Places) -> None:
+        """Multiply a few spectra again, with each NaN and Inf held to its outputs."""
+        # so many as to take the road in BLAS that whole blocks take
+        padded = np.pad(hit, (0, -len(hit) % _SPECTRA_AT_LEAST), mode="edge")
+        of_x: Any = padded
+        of_y: Any = padded
+        if not self.spectra:
+            before, after = np.divmod(padded, self.x.shape[2])
+            of_x = (before, np.arange(self.x.shape[1])[:, None], after)
+            of_y = (before, np.arange(self.y.shape[1])[:, None], after)
+        x = self._copied(self.x[of_x] if self.spectra else self.x[of_x][None])
+        y: Array = np.empty((len(x), self.y.shape[1], *x.shape[2:]), self.y.dtype)
+        self._localise(x, y, self._outputs(y))
+        self._finish(y)
+        self.y[of_y] = y if self.spectra else y[0]
+
+    def _finish(self, y: Array) -> None:
+        if self.offset is not None and self.spectra:
+            subtract_rows(y, -self.offset, y)
+        elif self.offset is not None:
+            y += self.offset[:, None]
+        if len(self.undefined):
+            y[:, self.undefined] = np.nan
+
+    def _places(self, block: Block, tainted: Array) -> Places:
+        """Places in (before, after) of the tainted spectra of a block."""
+        before, after = np.nonzero(tainted[:, None] if self.spectra else tainted)
+        length = 1 if self.spectra else self.x.shape[2]
+        places: Places = (block[0].start + before) * length + block[1].start + after
+        return places
 
     def _blocks(self) -> list[Block]:
         before = self.x.shape[0]
@@ -230,14 +257,16 @@ class Blockwise:
             for p in range(0, after, self.size)
         ]
 
-    def _part(self, block: Block, room: Array | None = None) -> Array:
-        """Copy of a block of x, in the dtype of y, less the shift."""
-        part = self.x[block[0]] if self.spectra else self.x[block[0], :, block[1]]
+    def _copied(self, part: Array, room: Array | None = None) -> Array:
+        """Copy of a part of x, in the dtype of y, less the shift."""
         if self.used is not None:
             part = part[:, self.used]
-        room = self._room([block]) if room is None else room
+        if room is None:
+            spectra = part.size // max(1, part.shape[1])
+            room = np.empty(spectra * self.width, self.y.dtype)
         if self.spectra:
-            out = room.reshape(-1, self.width)[: len(part), : part.shape[1]]
+            rows = room[: len(part) * self.width].reshape(-1, self.width)
+            out = rows[:, : part.shape[1]]
         else:
             out = room[: part.size].reshape(part.shape)
         if self.shift is None:
@@ -253,17 +282,24 @@ class Blockwise:
         sizes = [math.prod(s.stop - s.start for s in block) for block in blocks]
         return np.empty(max(sizes) * self.width, self.y.dtype)
 
-    def _of_y(self, block: Block) -> Array:
-        return self.y[block[0]] if self.spectra else self.y[block[0], :, block[1]]
+    def _of(self, array: Array, block: Block) -> Array:
+        return array[block[0]] if self.spectra else array[block[0], :, block[1]]
 
     def _inputs(self, part: Array) -> list[Array]:
-        return [self._view(part, run, run.column, run.columns) for run in self.runs]
+        return [self._view(part, run) for run in self.runs]
 
-    def _view(self, array: Array, run: Run, first: int, size: int) -> Array:
+    def _outputs(self, y: Array) -> list[Array]:
+        return [self._view(y, run, outputs=True) for run in self.runs]
+
+    def _view(self, array: Array, run: Run, *, outputs: bool = False) -> Array:
         """Run over an array, (tile, before, size) or (tile, before, size, after)."""
-        if run.scattered is not None and size == run.columns and array is not self.y:
+        if run.scattered is not None and not outputs:
             return array[None, :, run.scattered]
-        advance = run.rows if array is self.y else run.step
+        first, size, advance = (
+            (run.row, run.rows, run.rows)
+            if outputs
+            else (run.column, run.columns, run.step)
+        )
         return as_strided(
             array[:, first:],
             (run.tiles, array.shape[0], size, *array.shape[2:]),

@@ -5,13 +5,15 @@ equations of a fit to some of them need are sums over these: of polynomial times
 and of products of two polynomials. Such sums are matrix products, for many windows and
 spectra at once, and so small a system is solved in a few operations on whole arrays: no
 loop over spectra, windows or patterns. Where a system is too near singular for that,
-the window gets polynomials that are orthonormal on the samples left.
+and where there are few windows, each gets polynomials that are orthonormal on the
+samples left.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,7 +37,8 @@ _ALL = slice(None)
 _SAMPLES_A_BLOCK = 2**21
 _ROWS = 8  # outputs a tile
 _SPECTRA = 512  # at once, so that a tile of them stays in cache
-_WINDOWS_AT_ONCE = 2**14
+_WINDOWS_AT_ONCE = 2**11
+_FEW_WINDOWS = 2**14  # not worth the sums of all windows
 # of normal equations in an orthonormal basis: no eigenvalue is less, and none above 1
 _LEAST_DETERMINANT = 1e-4
 
@@ -133,12 +136,15 @@ class _Refit:
         self.least = 1 + (fit.deriv if fit.polyorder is None else fit.polyorder)
         t = self._positions(self.columns, np.arange(len(self.length)))
         self.own = (t == 0).argmax(axis=1)
-        self.basis, self.at_0 = orthonormal(
-            t.T, self.stored.T, fit.polyorder, fit.deriv
-        )
-        rows = np.flatnonzero(defined & (self.length > 0))
-        self.tiles = [
-            self._tile(rows[k : k + _ROWS]) for k in range(0, len(rows), _ROWS)
+        self.rows = np.flatnonzero(defined & (self.length > 0))
+
+    @functools.cached_property
+    def tiles(self) -> list[_Tile]:
+        t = self._positions(self.columns, np.arange(len(self.columns)))
+        fit = orthonormal(t.T, self.stored.T, self.fit.polyorder, self.fit.deriv)
+        return [
+            self._tile(self.rows[k : k + _ROWS], *fit)
+            for k in range(0, len(self.rows), _ROWS)
         ]
 
     def run(self, holes: Integers) -> None:
@@ -148,7 +154,24 @@ class _Refit:
         np.copyto(x, 0, where=bad)
         step = self.y.shape[2]
         y = self.y.reshape(-1)
-        hard = [(np.zeros(0, np.intp),) * 2]
+        if np.count_nonzero(bad) * self.columns.shape[1] <= _FEW_WINDOWS:
+            spoilt = np.isnan(y[begin + self.rows[:, None] * step])
+            output, spectrum = np.divmod(np.flatnonzero(spoilt), len(holes))
+            output = self.rows[output]
+        else:
+            output, spectrum = self._solved(x, bad, begin)
+        for k in range(0, len(output), _WINDOWS_AT_ONCE):
+            part = slice(k, k + _WINDOWS_AT_ONCE)
+            place = begin[spectrum[part]] + output[part] * step
+            y[place] = self._fitted(x, bad, output[part], spectrum[part])
+
+    def _solved(
+        self, x: Array, bad: Bools, begin: Integers
+    ) -> tuple[Integers, Integers]:
+        """Solve normal equations; tell the windows (output, spectrum) that are left."""
+        step = self.y.shape[2]
+        y = self.y.reshape(-1)
+        left = [(np.zeros(0, np.intp),) * 2]
         for tile in self.tiles:
             source, missing = x[tile.inputs], bad[tile.inputs]
             hit = np.flatnonzero(missing.any(axis=0))
@@ -164,12 +187,9 @@ class _Refit:
                 place = begin[some] + tile.rows[:, None] * step
                 y[place.reshape(-1)[where]] = value.reshape(-1)[where]
                 output, spectrum = np.divmod(np.flatnonzero(unsound), len(some))
-                hard.append((tile.rows[output], some[spectrum]))
-        output, spectrum = (np.concatenate(part) for part in zip(*hard, strict=True))
-        for k in range(0, len(output), _WINDOWS_AT_ONCE):
-            part = slice(k, k + _WINDOWS_AT_ONCE)
-            place = begin[spectrum[part]] + output[part] * step
-            y[place] = self._fitted(x, bad, output[part], spectrum[part])
+                left.append((tile.rows[output], some[spectrum]))
+        outputs, spectra = zip(*left, strict=True)
+        return np.concatenate(outputs), np.concatenate(spectra)
 
     def _taken(self, holes: Integers) -> tuple[Array, Integers]:
         """Some spectra, (band, spectrum), and where they begin in the result."""
@@ -182,7 +202,7 @@ class _Refit:
         index = before * (inputs * after) + place + step
         return np.take(self.x.reshape(-1), index), begin
 
-    def _tile(self, rows: Integers) -> _Tile:
+    def _tile(self, rows: Integers, basis: list[Floats], at_0: list[Floats]) -> _Tile:
         """What the fits of some outputs are made of."""
         stored = self.stored[rows]
         columns = self.columns[rows]
@@ -190,7 +210,7 @@ class _Refit:
         row, place = np.nonzero(stored)
         column = np.searchsorted(inputs, columns[row, place])
         own = self.own[rows]
-        basis = [q[:, rows].T for q in self.basis]
+        basis = [q[:, rows].T for q in basis]
 
         def dense(windows: list[Array]) -> Floats:
             weights = np.zeros((len(windows), len(rows), len(inputs)))
@@ -209,7 +229,7 @@ class _Refit:
             dense([stored & (sides < 0), stored & (sides > 0)]),
             dense(basis),
             dense([stored, *products[1:]]),
-            [d[rows, None] for d in self.at_0],
+            [d[rows, None] for d in at_0],
             max(16, min(_SPECTRA, PRODUCT // (len(rows) * len(inputs)))),
         )
 
@@ -220,14 +240,18 @@ class _Refit:
     def _fitted(
         self, x: Array, bad: Bools, output: Integers, spectrum: Integers
     ) -> Floats:
-        """Fit windows one for one, with polynomials of their own."""
+        """Fit windows one for one; NaN where there is no fit."""
         columns = self.columns[output]
-        place = columns * x.shape[1] + spectrum[:, None]
-        valid = (~bad.reshape(-1)[place] & self.stored[output]).T
+        index = columns * x.shape[1] + spectrum[:, None]
+        valid = (~bad.reshape(-1)[index] & self.stored[output]).T
+        place = np.arange(len(valid))[:, None] - self.own[output]
+        fits = (valid & (np.abs(place) <= 1)).any(axis=0)
+        fits |= (valid & (place < 0)).any(axis=0) & (valid & (place > 0)).any(axis=0)
+        fits &= np.count_nonzero(valid, axis=0) >= self.least
         t = self._positions(columns, output).T
         basis, at_0 = orthonormal(t, valid, self.fit.polyorder, self.fit.deriv)
-        values = x.reshape(-1)[place].T.astype(np.float64)
-        fitted = np.zeros(len(output))
+        values = x.reshape(-1)[index].T.astype(np.float64)
+        fitted = np.where(fits, 0.0, np.nan)
         for q, d in zip(basis, at_0, strict=True):
             fitted += np.einsum("ij,ij->j", q, values) * d
         return fitted

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import dask.array as da
 import numpy as np
 import numpy.typing as npt
 from dask.base import optimize, tokenize
-from dask.delayed import Delayed
+from dask.core import flatten
+from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import dask.array as da
-
 __all__ = ["fold_chunks"]
 
 Result = TypeVar("Result")
 # results held at a time grow with the logarithm of the number of chunks
-_FAN_IN = 2
+_FAN_IN = 4
 
 
 def fold_chunks(
@@ -57,10 +58,70 @@ def fold_chunks(
         Computed now, with the scheduler in force. Each chunk is used once, and the
         order of merging depends on nothing but the chunks.
     """
-    arrays = optimize(*([x] if beside is None else [x, beside]))
-    x = arrays[0]
     name = f"{leaf.__name__.strip('_')}-{tokenize(x.name, axis, argument, beside)}"
-    graph: dict[Any, Any] = {f"{name}-argument": argument}
+    given = delayed(argument, name=f"{name}-argument", traverse=False)
+    if along:
+        leaves, graph, below = _leaves_along(x, axis, leaf, given, along)
+    else:
+        leaves, below = _leaves(x, axis, leaf, given, beside)
+        graph = {}
+    level = 0
+    while len(leaves) > 1:
+        level += 1
+        groups = [leaves[k : k + _FAN_IN] for k in range(0, len(leaves), _FAN_IN)]
+        leaves = [
+            group[0] if len(group) == 1 else (f"{name}-merge-{level}", number)
+            for number, group in enumerate(groups)
+        ]
+        graph.update(
+            (key, (merge, group))
+            for key, group in zip(leaves, groups, strict=True)
+            if len(group) > 1
+        )
+    layers: HighLevelGraph = HighLevelGraph.from_collections(
+        name, graph, dependencies=below
+    )
+    result: Result = Delayed(leaves[0], layers, layer=name).compute()
+    return result
+
+
+def _leaves(
+    x: da.Array,
+    axis: int,
+    leaf: Callable[..., Any],
+    argument: Delayed,
+    beside: da.Array | None,
+) -> tuple[list[Any], list[Any]]:
+    """Keys of the leaves, and what they are in; each one task with its chunk.
+
+    A leaf for each block of an array can be fused with what makes the block: of many
+    small chunks, the tasks cost more time than the work.
+    """
+    every = range(x.ndim)
+    samples = [k for k in every if k != axis]
+    more: list[Any] = [] if beside is None else [beside, samples]
+    # an axis that goes, be it of one chunk, keeps blocks from being fused
+    out = list(every) if x.numblocks[axis] == 1 else samples
+    leaves: da.Array = da.blockwise(
+        _joined, out, x, every, *more,
+        leaf=leaf, axis=axis, argument=argument, concatenate=len(out) == x.ndim or None,
+        dtype=object, meta=np.empty((0,) * len(out), object), align_arrays=False,
+    )  # fmt: skip
+    (leaves,) = optimize(leaves)
+    return list(flatten(leaves.__dask_keys__())), [leaves]
+
+
+def _leaves_along(
+    x: da.Array,
+    axis: int,
+    leaf: Callable[..., Any],
+    argument: Delayed,
+    along: Sequence[int],
+) -> tuple[list[Any], dict[Any, Any], list[Any]]:
+    """Keys of leaves that see the first samples of the next chunks, and their tasks."""
+    (x,) = optimize(x)
+    name = argument.key.removesuffix("-argument")
+    graph: dict[Any, Any] = {}
     keys: list[Any] = []
     others = [range(1) if k == axis else range(n) for k, n in enumerate(x.numblocks)]
 
@@ -69,10 +130,7 @@ def fold_chunks(
         return [(x.name, *place[:axis], k, *place[axis + 1 :]) for k in bands]
 
     for place in itertools.product(*others):
-        pieces = pieces_at(*place)
-        extra: list[Any] = [
-            (array.name, *place[:axis], *place[axis + 1 :]) for array in arrays[1:]
-        ]
+        extra: list[Any] = []
         for direction in along:
             after = list(place)
             after[direction] += 1
@@ -88,37 +146,27 @@ def fold_chunks(
             graph[key] = (_concatenated, edges, axis)
             extra.append(key)
         keys.append((name, len(keys)))
-        graph[keys[-1]] = (_joined, leaf, pieces, axis, f"{name}-argument", *extra)
-    level = 0
-    while len(keys) > 1:
-        level += 1
-        groups = [keys[k : k + _FAN_IN] for k in range(0, len(keys), _FAN_IN)]
-        keys = [
-            group[0] if len(group) == 1 else (f"{name}-merge-{level}", number)
-            for number, group in enumerate(groups)
-        ]
-        graph.update(
-            (key, (merge, group))
-            for key, group in zip(keys, groups, strict=True)
-            if len(group) > 1
-        )
-    layers: HighLevelGraph = HighLevelGraph.from_collections(
-        name,
-        graph,
-        dependencies=list(arrays),
-    )
-    result: Result = Delayed(keys[0], layers, layer=name).compute()
-    return result
+        made = functools.partial(_joined, leaf=leaf, axis=axis)
+        graph[keys[-1]] = (_with_argument, made, argument.key, pieces_at(*place), extra)
+    return keys, graph, [x, argument]
+
+
+def _with_argument(
+    made: Callable[..., Result], argument: Any, pieces: Any, extra: list[Any]
+) -> Result:
+    return made(pieces, *extra, argument=argument)
 
 
 def _joined(
+    pieces: Any,
+    *beside: Any,
     leaf: Callable[..., Result],
-    pieces: list[npt.NDArray[Any]],
     axis: int,
     argument: Any,
-    *beside: Any,
 ) -> Result:
-    return leaf(_concatenated(pieces, axis), axis, argument, *beside)
+    """Leaf of a chunk, or of the list of its pieces along `axis`."""
+    whole = _concatenated(pieces, axis) if isinstance(pieces, list) else pieces
+    return leaf(whole, axis, argument, *beside)
 
 
 def _concatenated(pieces: list[npt.NDArray[Any]], axis: int) -> npt.NDArray[Any]:

@@ -27,8 +27,15 @@ def units_of(cube: xr.DataArray) -> str | None:
     return None if units is None else str(units)
 
 
-def derived_attrs(cube: xr.DataArray, units: str | None) -> dict[str, Any]:
-    """Attributes for another quantity made from a cube, in other units."""
+def derived_attrs(
+    cube: xr.DataArray, units: str | None, *, how: str | None = None
+) -> dict[str, Any]:
+    """Attributes for another quantity made from a cube, in other units.
+
+    A long name says `how` it was made, if that is given.
+    """
     dropped = {*VALUE_ATTRS, "standard_name", "units", METRIC}
     attrs = {k: v for k, v in cube.attrs.items() if k not in dropped}
+    if how is not None and "long_name" in attrs:
+        attrs["long_name"] = f"{attrs['long_name']}, {how}"
     return attrs if units is None else {**attrs, "units": units}

@@ -61,7 +61,7 @@ class AxisOperator:
     >>> smooth = ck.savgol_operator(axis, window_length=3, polyorder=1)
     >>> slope = ck.derivative_operator(axis)
     >>> slope @ smooth
-    <AxisOperator derivative(order=1) @ savgol(window_length=3, polyorder=1): \
+    <AxisOperator derivative(order=1) @ savgol_filter(window_length=3, polyorder=1): \
 4 wavelength -> 4 wavelength>
     """
 
@@ -334,12 +334,13 @@ class AxisOperator:
         Parameters
         ----------
         variance : DataArray, dims (..., input.dim, ...)
-            Variance of each sample; dims may be missing, with ``(input.dim,)`` at
-            least.
+            Variance of each sample, in squared units of the values; dims may be
+            missing, with ``(input.dim,)`` at least.
 
         Returns
         -------
         DataArray, dims (..., output.dim, ...)
+            In squared units of the result.
 
         Notes
         -----
@@ -359,6 +360,41 @@ class AxisOperator:
             degree=None,
         )
         return operator(variance)
+
+    def std(self, std: xr.DataArray) -> xr.DataArray:
+        r"""Standard deviation of the result, for errors that are independent.
+
+        Parameters
+        ----------
+        std : DataArray, dims (..., input.dim, ...)
+            Standard deviation of each sample, in units of the values; dims may be
+            missing, with ``(input.dim,)`` at least.
+
+        Returns
+        -------
+        DataArray, dims (..., output.dim, ...)
+            In units of the result.
+
+        Notes
+        -----
+        The root of `variance`.
+
+        **Missing values, chunks, cost:** as applying the operator.
+
+        Examples
+        --------
+        >>> import cubekit as ck
+        >>> import xarray as xr
+        >>> axis = ck.Axis("wavelength", [400.0, 410.0, 420.0], units="nm")
+        >>> noise = xr.DataArray(
+        ...     [3.0, 3.0, 4.0], axis.to_coords(), attrs={"units": "K"}
+        ... )
+        >>> error = ck.derivative_operator(axis).isel(1).std(noise)
+        >>> error.values, error.units
+        (array([0.25]), 'K nm-1')
+        """
+        variance = self.variance(std.astype(np.result_type(std, np.float32)) ** 2)
+        return (variance**0.5).assign_attrs(self._attrs(std))
 
     def covariance(
         self, sigma: xr.DataArray | npt.NDArray[np.floating]

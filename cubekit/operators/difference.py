@@ -56,7 +56,9 @@ def derivative_operator(
     ``numpy.gradient(edge_order=2)``, with ``edge_accuracy=1`` its default.
 
     Bad bands are left out, as if they were not on the axis: the stencils are made of
-    the good samples about them, and their own derivative is NaN.
+    the good samples about them, and their own derivative is NaN. Gaps are reached
+    across, at the right distances; a filter with `max_gap` and ``deriv`` stops at them,
+    see `savgol_operator`.
 
     **Missing values:** an output is NaN where its stencil, zero weights included, meets
     NaN or Inf; with a `period`, ``missing="refit"`` is refused. **Chunks:** any.

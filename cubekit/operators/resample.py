@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,7 @@ def resample_operator(
     CoordinateError
         If the centres are not strictly monotonic, or the axis has no good sample.
     AxisMismatchError
-        If the axes are in different units.
+        If the axes are in different units, or no centre lies on the axis.
     ValueError
         If a width is not positive, or there is not one for each band.
 
@@ -92,6 +92,7 @@ def resample_operator(
     """
     if not isinstance(target, Axis):
         centres = np.atleast_1d(np.asarray(target))
+        _require_sorted(centres, axis)
         target = Axis(axis.dim, centres, axis.name, axis.units)
     _require_same_units(axis, target)
     samples = axis.good_samples
@@ -108,13 +109,14 @@ def resample_operator(
     left = wanted**2 - own**2 - _smear(x, centre, np.nan_to_num(wanted))
     width = np.sqrt(np.maximum(np.nan_to_num(left), 0))
 
+    _require_overlap(axis, centre)
     nearest = np.abs(axis.values[:, None] - centre).argmin(axis=0)
     slack = 1e-9 * np.ptp(x)
     outside = (centre - width / 2 < x[0] - slack) | (centre + width / 2 > x[-1] + slack)
     if axis.good is not None:
         outside |= ~axis.good[nearest]
     unwanted = np.zeros(len(target), np.bool_) if target.good is None else ~target.good
-    _warn_of_outside(centre[outside & ~unwanted], axis, len(target))
+    _warn_of_outside(centre, outside & ~unwanted, axis)
 
     windows = stencils.response_windows(x, centre, _REACH * width)
     length = np.where(outside | unwanted, 0, windows.length)
@@ -144,6 +146,37 @@ def _require_same_units(axis: Axis, target: Axis) -> None:
             f"{target.units}. Convert one of them: cubekit.convert_axis(cube, "
             f'"{target.units}").'
         )
+
+
+def _require_sorted(centres: npt.NDArray[Any], axis: Axis) -> None:
+    if centres.ndim != 1 or centres.dtype.kind not in "iuf":
+        return  # an Axis says what is wrong with them
+    step = np.diff(centres.astype(np.float64))
+    turns = np.flatnonzero(step * np.sign(step[:1]) <= 0)
+    if not len(turns):
+        return
+    unit = f" {axis.units}" if axis.units else ""
+    at = int(turns[0])
+    raise CoordinateError(
+        f"resample: the target bands are not strictly monotonic: {centres[at]:g}{unit} "
+        f"at {at} is followed by {centres[at + 1]:g}{unit}. Bands must be in order, "
+        "none of them twice. Sort them: numpy.unique(target); with widths of their "
+        "own: order = numpy.argsort(target), then target[order] and fwhm[order]."
+    )
+
+
+def _require_overlap(axis: Axis, centre: Floats) -> None:
+    low, high = axis.values.min(), axis.values.max()
+    if ((low <= centre) & (centre <= high)).any() or not len(centre):
+        return
+    unit = f" {axis.units}" if axis.units else ""
+    same = axis.units or "the units of the cube"
+    raise AxisMismatchError(
+        f"cannot resample: no target band lies on {axis.name!r}. The bands go from "
+        f"{centre.min():g} to {centre.max():g}, {axis.name!r} from {low:g} to {high:g}"
+        f"{unit}. Give the bands in {same}, or convert the cube to their units: "
+        "cubekit.convert_axis(cube, units)."
+    )
 
 
 def _widths(fwhm: float | Floats | Sequence[float] | None, target: Axis) -> Floats:
@@ -176,7 +209,10 @@ def _smear(x: Floats, centre: Floats, width: Floats) -> Floats:
     return smear
 
 
-def _warn_of_outside(centres: Floats, axis: Axis, count: int) -> None:
+def _warn_of_outside(
+    centre: Floats, outside: npt.NDArray[np.bool_], axis: Axis
+) -> None:
+    centres, count = centre[outside], len(centre)
     if not len(centres):
         return
     unit = f" {axis.units}" if axis.units else ""

@@ -137,7 +137,7 @@ def savgol_operator(
         from_windows(axis, windows, weights),
         axis,
         axis,
-        f"savgol({size}, polyorder={polyorder}{detail})",
+        f"{_NAME}({size}, polyorder={polyorder}{detail})",
         deriv,
         polyorder,
     )

@@ -66,5 +66,8 @@ def comparison(
         lines += spectra(line, coord=coord, label=label, ax=ax)
     ax.set_ylabel(label_of("held-out error", table.rmse.attrs))
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize="small")
+    # above the lines: its entries are long
+    ax.legend(
+        fontsize="small", edgecolor="none", loc="lower left", bbox_to_anchor=(0, 1)
+    )
     return lines

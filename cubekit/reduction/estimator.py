@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import xarray as xr
@@ -11,6 +12,7 @@ from cubekit.reduction.model_file import load_model, save_model
 from cubekit.reduction.projection import Projection, projection_of
 from cubekit.reduction.requirements import require_bands, require_cube
 from cubekit.reduction.samples import aligned
+from cubekit.reduction.sources import each, opened
 from cubekit.reduction.state import Entry, State, labelled, pack, unpack
 from cubekit.reduction.statistics import Statistics, joined
 
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from cubekit.reduction.sources import Source
+
 __all__ = ["Estimator"]
 
 
-class Estimator(LinearReduction):
+class Estimator(LinearReduction, abc.ABC):
     """Linear reduction that is found from statistics which add up over cubes."""
 
     _entries: ClassVar[Mapping[str, Entry]]
@@ -30,12 +34,17 @@ class Estimator(LinearReduction):
     _state: State
     _history = ""
 
-    def _fit_all(
-        self, cubes: xr.DataArray | Iterable[xr.DataArray], **options: Any
-    ) -> Self:
+    def _fit_all(self, cubes: Source | Iterable[Source], **options: Any) -> Self:
+        """Fit to cubes one after the other."""
         self._forget()
-        for cube in [cubes] if isinstance(cubes, xr.DataArray) else cubes:
-            self._add(cube, **options)
+        for source in each(cubes):
+            try:
+                self._add(opened(source), **options)
+            except Exception as error:
+                self._forget()
+                if not isinstance(source, xr.DataArray):
+                    error.add_note(f"{type(self).__name__}.fit: in {source!s:.200}")
+                raise
         if self._seen is None:
             raise ValueError(
                 f"{type(self).__name__}.fit got no cube. There is nothing to fit. Give "
@@ -121,24 +130,25 @@ class Estimator(LinearReduction):
         given = dict(options)
         return cls(given.pop("n_components", None), **given)
 
+    @abc.abstractmethod
     def __init__(self, n_components: int | None = None, **options: Any) -> None:
-        raise NotImplementedError
+        """Take the parameters."""
 
+    @abc.abstractmethod
     def _options(self) -> dict[str, Any]:
         """Parameters as plain values, for a file and for a copy."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _add(self, cube: xr.DataArray) -> None:
         """Take the spectra of a cube into the statistics."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _solve(self) -> None:
         """Find the components of the statistics so far."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _project(self, state: State) -> None:
         """Set the matrices of the projection."""
-        raise NotImplementedError
 
     def _to_fit(self, cube: xr.DataArray) -> tuple[xr.DataArray, Projection]:
         """Cube as the statistics so far need it, and the template of all."""

@@ -16,19 +16,20 @@ from cubekit.reduction.decomposition import with_signs
 from cubekit.reduction.estimator import Estimator
 from cubekit.reduction.noise import given_noise, neighbour_axes
 from cubekit.reduction.requirements import require_count, require_samples
+from cubekit.reduction.sources import opened
 from cubekit.reduction.state import Entry, State, labelled
 from cubekit.reduction.statistics import Statistics, with_rounding
+from cubekit.reduction.whitening import noise_roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cubekit.reduction.sources import Source
 
 __all__ = ["MNF"]
 
 Array = npt.NDArray[np.float64]
 
-# share of the largest eigenvalue of the noise correlation below which it is no noise
-_SINGULAR = 1e-10
 # share of equal neighbours from which they are said
 _DUPLICATES = 0.001
 
@@ -79,8 +80,12 @@ class MNF(Estimator):
     rotated by the eigenvectors of :math:`F C F^T`, whose eigenvalues are 1 + SNR.
 
     Neighbours that are equal in every band come from nearest-neighbour resampling and
-    tell nothing of the noise: they are left out and, if many, warned of. Differences of
-    several cubes are taken about the mean of each.
+    tell nothing of the noise: they are left out and, if many, warned of.
+
+    Differences of several cubes are taken within each, about the mean of each, and
+    weigh by their degrees of freedom: a list, `partial_fit` and `merge` give the same.
+    One cube cut in two is not quite the whole, as no pair reaches across the cut. Noise
+    that two merged models were given is averaged likewise.
 
     **Missing values:** spectra and pairs that miss a good band are left out; scores of
     such spectra are NaN. Bad bands have weight 0 and come back as NaN.
@@ -157,13 +162,14 @@ class MNF(Estimator):
         given += [f"along={self.along!r}"] if self.along is not None else []
         return f"MNF({', '.join(given)})"
 
-    def fit(self, cube: xr.DataArray | Iterable[xr.DataArray]) -> Self:
+    def fit(self, cube: Source | Iterable[Source]) -> Self:
         """Find the components of a cube, or of several as if they were one.
 
         Parameters
         ----------
-        cube : DataArray, dims (..., band, ...), or iterable of them
-            Real values; any chunks.
+        cube : DataArray, dims (..., band, ...), or path, or iterable of them
+            Real values; any chunks. A path is opened by `open_cube` when its turn
+            comes.
 
         Returns
         -------
@@ -187,12 +193,12 @@ class MNF(Estimator):
         """
         return self._fit_all(cube)
 
-    def partial_fit(self, cube: xr.DataArray) -> Self:
+    def partial_fit(self, cube: Source) -> Self:
         """Fit to one more cube, as if it and all before it were one.
 
         Parameters
         ----------
-        cube : DataArray, dims (..., band, ...)
+        cube : DataArray, dims (..., band, ...), or path
             With the bands and units of those before.
 
         Returns
@@ -204,7 +210,7 @@ class MNF(Estimator):
         -----
         **Missing values, chunks, cost:** as `fit`.
         """
-        self._add(cube)
+        self._add(opened(cube))
         self._solve()
         return self
 
@@ -263,7 +269,7 @@ class MNF(Estimator):
                 "MNF.fit: the noise is zero. No neighbours differ, so nothing is known "
                 "of it. Give the noise of a like scene: MNF(noise=...)."
             )
-        whiten, colour, rank = _roots(noise.covariance, moments)
+        whiten, colour, rank = noise_roots(noise.covariance, moments)
         bands = len(template.good)
         if rank < bands:
             warnings.warn(
@@ -339,20 +345,3 @@ class MNF(Estimator):
 
     def _unitless(self) -> set[str]:
         return {"units"}
-
-
-def _roots(covariance: Array, moments: kernels.Moments) -> tuple[Array, Array, int]:
-    """Matrix that whitens noise, its inverse, and the rank of the noise."""
-    own, square = np.diag(covariance), moments.mean**2
-    variance = np.diag(moments.covariance)
-    # a constant band has the variance of rounding: its size is that of its values
-    constant = variance <= 4 * np.finfo(np.float64).eps ** 2 * square
-    size = np.where(constant, np.where(square > 0, square, 1), variance)
-    scale = np.sqrt(np.where(own <= _SINGULAR**2 * size, size, own))
-    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-    floor = _SINGULAR * values[-1]
-    rank = int(np.count_nonzero(values > floor))
-    root = np.sqrt(np.clip(values, floor, None))
-    whiten = (vectors / root) @ (vectors.T / scale)
-    colour = (scale[:, None] * vectors * root) @ vectors.T
-    return whiten, colour, rank

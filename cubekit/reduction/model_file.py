@@ -8,10 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from cubekit._version import __version__
-from cubekit.errors import ModelFormatError
+from cubekit.errors import ModelFormatError, SizeLimitError, UnsafeFileError
+from cubekit.preflight import preflight
 
 __all__ = ["load_model", "save_model"]
 
@@ -63,6 +65,7 @@ def load_model(path: str | os.PathLike[str], kind: str) -> xr.Dataset:
             f"{kind}.save wrote. Check the path."
         )
     try:
+        preflight(source, f"Only files of {kind}.save can be loaded: save it again.")
         with xr.open_dataset(source, engine="netcdf4", decode_times=False) as file:
             attrs: dict[str, Any] = dict(file.attrs)
             _require_kind(source, attrs, kind)
@@ -73,6 +76,8 @@ def load_model(path: str | os.PathLike[str], kind: str) -> xr.Dataset:
                     "numbers. It was changed after it was saved. Save the model again."
                 )
             return file.load()
+    except (UnsafeFileError, SizeLimitError):
+        raise
     except (OSError, RuntimeError, KeyError, IndexError, TypeError) as error:
         raise ModelFormatError(
             f"{kind}.load: {source} cannot be read as netCDF-4: {error}. A model is a "
@@ -82,14 +87,14 @@ def load_model(path: str | os.PathLike[str], kind: str) -> xr.Dataset:
 
 def _require_kind(source: Path, attrs: dict[str, Any], kind: str) -> None:
     found = attrs.get("cubekit_model")
-    if found != kind:
+    if not isinstance(found, str) or found != kind:
         what = f"a {found} model" if found else "no cubekit model"
         raise ModelFormatError(
             f"{kind}.load: {source} holds {what}. Only files of {kind}.save can be "
             "loaded. Check the path."
         )
     number = attrs.get("cubekit_format")
-    if number != _FORMAT:
+    if isinstance(number, np.ndarray) or number != _FORMAT:
         raise ModelFormatError(
             f"{kind}.load: {source} has format {number}, written by cubekit "
             f"{attrs.get('cubekit_version')}. This is cubekit {__version__}, which "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -12,14 +11,7 @@ import xarray as xr
 
 from cubekit import kernels
 from cubekit.kernels import Latent
-from cubekit.reduction.decomposition import (
-    number_kept,
-    numerical_rank,
-    principal,
-    separation,
-)
-from cubekit.reduction.described import Spread, described
-from cubekit.reduction.estimator import Estimator
+from cubekit.reduction.exact import exact_found
 from cubekit.reduction.projection import Projection, projection_of
 from cubekit.reduction.requirements import (
     is_count,
@@ -30,7 +22,8 @@ from cubekit.reduction.requirements import (
     require_samples,
 )
 from cubekit.reduction.samples import aligned, sample_weights
-from cubekit.reduction.sklearn_bridge import state_of_sklearn, to_sklearn
+from cubekit.reduction.sklearn_bridge import SklearnBridge
+from cubekit.reduction.sources import opened
 from cubekit.reduction.state import Entry, State
 from cubekit.reduction.statistics import Statistics, with_rounding
 from cubekit.reduction.stepwise import latent_found, leading_found
@@ -38,7 +31,7 @@ from cubekit.reduction.stepwise import latent_found, leading_found
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cubekit.axis import Axis
+    from cubekit.reduction.sources import Source
 
 
 __all__ = ["PCA"]
@@ -47,7 +40,7 @@ __all__ = ["PCA"]
 _MANY = 4000
 
 
-class PCA(Estimator):
+class PCA(SklearnBridge):
     r"""Principal component analysis of the spectra of a cube.
 
     Parameters
@@ -187,7 +180,7 @@ class PCA(Estimator):
 
     def fit(
         self,
-        cube: xr.DataArray | Iterable[xr.DataArray],
+        cube: Source | Iterable[Source],
         *,
         weights: xr.DataArray | None = None,
     ) -> Self:
@@ -195,8 +188,9 @@ class PCA(Estimator):
 
         Parameters
         ----------
-        cube : DataArray, dims (..., band, ...), or iterable of them
-            Real values; any chunks.
+        cube : DataArray, dims (..., band, ...), or path, or iterable of them
+            Real values; any chunks. A path is opened by `open_cube` when its turn
+            comes.
         weights : DataArray, dims (...), optional
             How much each spectrum counts; dims among those of the samples. For one
             cube.
@@ -219,21 +213,20 @@ class PCA(Estimator):
         **Chunks:** any; computed now, with one read.
         **Cost:** samples times bands squared.
         """
-        if isinstance(cube, xr.DataArray):
-            require_cube(cube, "PCA")
-            template = projection_of(cube, self.coord)
+        one = opened(cube)
+        if isinstance(one, xr.DataArray):
+            require_cube(one, "PCA")
+            template = projection_of(one, self.coord)
             if self.missing == "em" or self._is_randomized(len(template.axis)):
-                return self._fit_in_steps(cube, template, weights)
+                return self._fit_in_steps(one, template, weights)
         return self._fit_all(cube, weights=weights)
 
-    def partial_fit(
-        self, cube: xr.DataArray, *, weights: xr.DataArray | None = None
-    ) -> Self:
+    def partial_fit(self, cube: Source, *, weights: xr.DataArray | None = None) -> Self:
         """Fit to one more cube, as if it and all before it were one.
 
         Parameters
         ----------
-        cube : DataArray, dims (..., band, ...)
+        cube : DataArray, dims (..., band, ...), or path
             With the bands and units of those before.
         weights : DataArray, dims (...), optional
             How much each spectrum counts.
@@ -247,44 +240,9 @@ class PCA(Estimator):
         -----
         **Missing values, chunks, cost:** as `fit`.
         """
-        self._add(cube, weights)
+        self._add(opened(cube), weights)
         self._solve()
         return self
-
-    def to_sklearn(self) -> Any:
-        """Fitted ``sklearn.decomposition.PCA`` with these components.
-
-        Returns
-        -------
-        sklearn.decomposition.PCA
-            Its features are the good bands, in the order of the axis. Needs
-            scikit-learn.
-        """
-        self._fitted("to_sklearn")
-        return to_sklearn(self._state, self.whiten)
-
-    @classmethod
-    def from_sklearn(cls, model: Any, axis: Axis, *, units: str | None = None) -> Self:
-        """Model with the components of a fitted ``sklearn.decomposition.PCA``.
-
-        Parameters
-        ----------
-        model : sklearn.decomposition.PCA
-            Fitted; its features are the good bands of the axis, in order.
-        axis : Axis
-            Where the bands are: ``Axis.from_cube(cube)``.
-        units : str, optional
-            Units of the values it was fitted to.
-
-        Returns
-        -------
-        PCA
-            With signs by our rule. It has no covariance to merge with others.
-        """
-        bridged = cls(len(getattr(model, "components_", [0])), coord=axis.name)
-        bridged.whiten = bool(model.whiten)
-        bridged._set(state_of_sklearn(model, axis, units))
-        return bridged
 
     def _add(self, cube: xr.DataArray, weights: xr.DataArray | None = None) -> None:
         """Take the spectra of a cube into the statistics."""
@@ -304,30 +262,8 @@ class PCA(Estimator):
         """Find the components of the statistics so far."""
         template, moments, _ = self._statistics("fit")
         require_samples(moments, template, self.n_components, "PCA")
-        values, vectors = principal(moments.covariance)
-        rank = numerical_rank(values, moments)
-        count = number_kept(self.n_components, values, rank)
-        if count > rank and self.n_components is not None:
-            warnings.warn(
-                f"PCA: n_components={self.n_components}, but the rank of the data is "
-                f"{rank}; the components beyond it have no variance",
-                UserWarning,
-                stacklevel=3,
-            )
-        found = described(
-            template,
-            np.where(np.arange(len(values)) < rank, values, 0)[:count],
-            vectors[:count],
-            moments.mean,
-            Spread(
-                total=float(values.sum()),
-                noise=float(values[count:].mean()) if count < len(values) else 0.0,
-                freedom=moments.freedom,
-                separation=separation(values, moments.effective_samples)[:count],
-            ),
-        )
-        counts = {"n_samples": moments.samples, "n_dropped": moments.dropped}
-        self._set(State(template, {**found, **counts, "rank": rank}, moments))
+        found = exact_found(template, moments, self.n_components)
+        self._set(State(template, found, moments))
 
     def _is_randomized(self, bands: int) -> bool:
         many = bands > _MANY and is_count(self.n_components)

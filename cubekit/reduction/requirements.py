@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from cubekit.arguments import require_integer, require_real
+from cubekit.axis import require_dataarray
 
 if TYPE_CHECKING:
     from cubekit.kernels import Moments, Product
@@ -26,13 +26,7 @@ __all__ = [
 
 def require_cube(cube: Any, model: str) -> None:
     """Raise unless it is a DataArray of real numbers."""
-    if not isinstance(cube, xr.DataArray):
-        raise TypeError(
-            f"{model}: the cube is a {type(cube).__module__}."
-            f"{type(cube).__qualname__}. cubekit needs a DataArray, whose coordinates "
-            "say where the bands are. Build one: xarray.DataArray(values, "
-            'dims=("y", "x", "wavelength"), coords={"wavelength": wavelengths}).'
-        )
+    require_dataarray(cube, model)
     require_real(cube, model)
 
 

@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from cubekit.reduction.decomposition import separation
 from cubekit.reduction.described import Spread, described
+from cubekit.reduction.estimator import Estimator
 from cubekit.reduction.projection import Projection
 from cubekit.reduction.state import State
 
 if TYPE_CHECKING:
     from cubekit.axis import Axis
 
-__all__ = ["state_of_sklearn", "to_sklearn"]
+__all__ = ["SklearnBridge"]
 
 
-def to_sklearn(state: State, whiten: bool) -> Any:
+class SklearnBridge(Estimator):
+    """Model that scikit-learn has too."""
+
+    whiten: bool
+
+    def to_sklearn(self) -> Any:
+        """Fitted ``sklearn.decomposition.PCA`` with these components.
+
+        Returns
+        -------
+        sklearn.decomposition.PCA
+            Its features are the good bands, in the order of the axis. Needs
+            scikit-learn.
+        """
+        self._fitted("to_sklearn")
+        return _to_sklearn(self._state, self.whiten)
+
+    @classmethod
+    def from_sklearn(cls, model: Any, axis: Axis, *, units: str | None = None) -> Self:
+        """Model with the components of a fitted ``sklearn.decomposition.PCA``.
+
+        Parameters
+        ----------
+        model : sklearn.decomposition.PCA
+            Fitted; its features are the good bands of the axis, in order.
+        axis : Axis
+            Where the bands are: ``Axis.from_cube(cube)``.
+        units : str, optional
+            Units of the values it was fitted to.
+
+        Returns
+        -------
+        PCA
+            With signs by our rule. It has no covariance to merge with others.
+        """
+        bridged = cls(len(getattr(model, "components_", [0])), coord=axis.name)
+        bridged.whiten = bool(model.whiten)
+        bridged._set(_state_of_sklearn(model, axis, units))
+        return bridged
+
+
+def _to_sklearn(state: State, whiten: bool) -> Any:
     """Fitted ``sklearn.decomposition.PCA`` over the good bands."""
     from sklearn.decomposition import PCA  # noqa: PLC0415  (optional, and heavy)
 
@@ -35,7 +77,7 @@ def to_sklearn(state: State, whiten: bool) -> Any:
     return model
 
 
-def state_of_sklearn(model: Any, axis: Axis, units: str | None) -> State:
+def _state_of_sklearn(model: Any, axis: Axis, units: str | None) -> State:
     """State of a fitted ``sklearn.decomposition.PCA`` whose features are the bands."""
     if not hasattr(model, "components_"):
         raise ValueError(

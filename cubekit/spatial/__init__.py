@@ -1,6 +1,7 @@
 """Across axes: derivatives of images and volumes on their real coordinates."""
 
-from cubekit.spatial.first import derivative, divergence, gradient, gradient_magnitude
+from cubekit.spatial.divergence import divergence
+from cubekit.spatial.first import derivative, gradient, gradient_magnitude
 from cubekit.spatial.flatness import flattest
 from cubekit.spatial.quadratic import LocalModel, local_model
 from cubekit.spatial.second import (

@@ -137,10 +137,11 @@ def local_model(
     array([1., 6.])
     """
     require_integer("local_model", "accuracy", accuracy, 1)
-    directions = Directions.of("local_model", cube, list(at), accuracy=accuracy)
-    axes = [_inside(axis, at[axis.name]) for axis in directions.axes]
+    point = _point(at)
+    directions = Directions.of("local_model", cube, list(point), accuracy=accuracy)
+    axes = [_inside(axis, point[axis.name]) for axis in directions.axes]
     count = len(axes)
-    places = [float(at[axis.name]) for axis in axes]
+    places = [point[axis.name] for axis in axes]
     operators = {
         (k, order): point_operator(axes[k], places[k], order, accuracy=accuracy)
         for k in range(count)
@@ -192,10 +193,24 @@ def local_model(
     )
 
 
-def _inside(axis: Axis, place: Any) -> Axis:
+def _point(at: Any) -> dict[str, float]:
+    """Coordinates of a point as numbers; raise unless they are named, and some."""
+    try:
+        named = {str(name): float(place) for name, place in dict(at).items()}
+    except (TypeError, ValueError):
+        named = {}
+    if not named or any(isinstance(place, str) for place in dict(at).values()):
+        raise TypeError(
+            f"local_model: at={at!r} is no point. It is a number for each of some "
+            'coordinates. Use for example at={"y": 2.0, "x": 3.5}.'
+        )
+    return named
+
+
+def _inside(axis: Axis, place: float) -> Axis:
     unit = f" {axis.units}" if axis.units else ""
     least, largest = float(axis.values.min()), float(axis.values.max())
-    if not least <= float(place) <= largest:
+    if not least <= place <= largest:
         raise CoordinateError(
             f"local_model: {axis.name} = {place:g}{unit} is not on the axis. It goes "
             f"from {least:g} to {largest:g}{unit}. Take a point inside."

@@ -39,7 +39,8 @@ def hessian(
     accuracy, edge_accuracy : int
         As for `derivative`.
     scheme : {"compact", "nested"}
-        Second differences, or the gradient of the gradient.
+        Second differences, or the gradient of the gradient; with ``geographic=True``
+        compact only, as on a curved surface the two differ.
     periodic : mapping, optional
         Periods of the coordinates that begin again, ``{"lon": 360}``.
     geographic : bool, default False
@@ -56,7 +57,8 @@ def hessian(
     Raises
     ------
     ValueError, TypeError
-        If a parameter is out of range, or an axis is too short.
+        If a parameter is out of range, an axis is too short, or the nested scheme is
+        wanted on geographic coordinates.
     CoordinateError
         If a coordinate is missing or not strictly monotonic.
 
@@ -129,7 +131,7 @@ def laplacian(
     coords : sequence of str, default ("y", "x")
         One-dimensional coordinates; spacing may vary, units must agree.
     accuracy, edge_accuracy, scheme, periodic, geographic
-        As for `hessian`.
+        As for `hessian`; the nested scheme is refused on geographic coordinates.
 
     Returns
     -------
@@ -205,7 +207,7 @@ def hessian_norm(
     coords : sequence of str, default ("y", "x")
         One-dimensional coordinates; spacing may vary, units must agree.
     accuracy, edge_accuracy, scheme, periodic, geographic
-        As for `hessian`.
+        As for `hessian`; the nested scheme is refused on geographic coordinates.
 
     Returns
     -------
@@ -273,7 +275,7 @@ def hessian_eigenvalues(
     coords : sequence of str, default ("y", "x")
         One-dimensional coordinates; spacing may vary, units must agree.
     accuracy, edge_accuracy, scheme, periodic, geographic
-        As for `hessian`.
+        As for `hessian`; the nested scheme is refused on geographic coordinates.
 
     Returns
     -------

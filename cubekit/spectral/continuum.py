@@ -74,7 +74,7 @@ def remove_continuum(cube: xr.DataArray, *, coord: str | None = None) -> xr.Data
         return spectra / np.where(hull > 0, hull, np.nan)
 
     result = map_spectra(divide, cube, axis, what="remove_continuum")
-    result.attrs = derived_attrs(cube, "1")
+    result.attrs = derived_attrs(cube, "1", how="continuum removed")
     return result
 
 

@@ -85,7 +85,7 @@ def normalize(
         )
     result = map_spectra(methods[method], cube, axis, what="normalize")
     units = derivative_units("1", axis.units, 1) if method == "area" else "1"
-    result.attrs = derived_attrs(cube, units)
+    result.attrs = derived_attrs(cube, units, how=f"normalized ({method})")
     return result
 
 

@@ -49,14 +49,14 @@ def resample(
     CoordinateError
         If a coordinate is missing, ambiguous or not strictly monotonic.
     AxisMismatchError
-        If the bands wanted are in other units.
+        If the bands wanted are in other units, or none lies on the axis of the cube.
     ValueError
         If a width is not positive, or there is not one for each band.
 
     Warns
     -----
     UserWarning
-        If bands lie outside of those of the cube, or in its bad bands.
+        If some bands lie outside of those of the cube, or in its bad bands.
 
     Notes
     -----

@@ -1,6 +1,7 @@
 """File to file: Savitzky-Golay through cubekit, and through xarray, dask and scipy.
 
-Run with ``pytest tests/benchmarks/test_io.py -s``; ratios to the peer are printed.
+Run with ``pytest tests/benchmarks/test_io.py -s`` on an idle machine; ratios to the
+peer and to a plain copy are printed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import scipy.signal
 import xarray as xr
 
 import cubekit as ck
+from cubekit.io.files import Files
 
 CHUNK = (32, 32, 285)
 
@@ -37,7 +39,15 @@ def folder(tmp_path_factory):
 
 def ours(source, target, compression):
     smooth = ck.savgol_filter(ck.open_cube(source), 11, 3)
-    ck.save_cube(smooth, target, compression=compression, overwrite=True)
+    ck.save_cube(smooth, target, compression=compression)
+
+
+def unsafe(source, target):
+    """As cheap as the peer: without waiting for the disk, and without reading back."""
+    smooth = ck.savgol_filter(ck.open_cube(source), 11, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Files, "fsync", lambda self, handle: None)
+        ck.save_cube(smooth, target, compression=None, verify=False)
 
 
 def peer(source, target, encoding):
@@ -59,31 +69,48 @@ def copy(source, target):
         cube.to_netcdf(target)
 
 
-def seconds(work, *arguments, repeats=3):
-    best = np.inf
+def seconds(repeats, **jobs):
+    """Least time of each job; they take turns, and each begins without its file."""
+    best = dict.fromkeys(jobs, np.inf)
     for _ in range(repeats):
-        start = time.perf_counter()
-        work(*arguments)
-        best = min(best, time.perf_counter() - start)
+        for name, (work, source, target, *options) in jobs.items():
+            target.unlink(missing_ok=True)
+            start = time.perf_counter()
+            work(source, target, *options)
+            best[name] = min(best[name], time.perf_counter() - start)
     return best
 
 
-def test_compressed_file_to_file(folder):
-    source, target = folder / "deflated.nc", folder / "out.nc"
-    fast = seconds(ours, source, target, "fast")
-    size = target.stat().st_size
+def test_compressed_file_to_file_takes_a_quarter_of_the_time(folder):
+    source = folder / "deflated.nc"
     deflate = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": CHUNK}
-    slow = seconds(peer, source, folder / "peer.nc", deflate, repeats=2)
-    larger = size / (folder / "peer.nc").stat().st_size - 1
-    print(f"\ncompressed: {fast:.2f} s, peer {slow:.2f} s, ratio {slow / fast:.1f}")
-    print(f"file larger than at level 4 by {100 * larger:.1f} %")
+    out, others = folder / "out.nc", folder / "peer.nc"
+    best = seconds(
+        3,
+        ours=(ours, source, out, "fast"),
+        peer=(peer, source, others, deflate),
+    )
+    larger = out.stat().st_size / others.stat().st_size - 1
+    ratio = best["peer"] / best["ours"]
+    print(f"\ncompressed: {best['ours']:.2f} s, peer {best['peer']:.2f} s")
+    print(f"{ratio:.1f} times as fast, file larger by {100 * larger:.1f} %")
     assert larger < 0.05
-    assert slow > 2 * fast  # the aim is 4; a loaded machine shows less
+    assert ratio > 4
 
 
-def test_uncompressed_file_to_file(folder):
+def test_uncompressed_file_to_file_beside_a_plain_copy(folder):
     source = folder / "plain.nc"
-    fast = seconds(ours, source, folder / "out.nc", None)
-    copied = seconds(copy, source, folder / "copy.nc")
-    print(f"\nuncompressed: {fast:.2f} s, xarray copy {copied:.2f} s")
-    print(f"ratio to the copy {fast / copied:.1f}")
+    best = seconds(
+        7,
+        ours=(ours, source, folder / "out.nc", None),
+        unsafe=(unsafe, source, folder / "unsafe.nc"),
+        copy=(copy, source, folder / "copy.nc"),
+    )
+    print("\nuncompressed, in units of a copy by xarray:")
+    for name, what in {
+        "ours": "smoothed, on the disk and read back",
+        "unsafe": "smoothed, neither waited for nor read back",
+    }.items():
+        print(f"  {best[name] / best['copy']:.2f}  {what} ({best[name]:.2f} s)")
+    # the aim is 1.3; where the disk is as quick as memory checksums show
+    assert best["ours"] < 2 * best["copy"]

@@ -1,11 +1,14 @@
 """Speed of PCA, as ratios to scikit-learn and to a plain copy.
 
-Run with ``pytest -s tests/benchmarks``. All is measured in one run, each as the best of
-several, since machines are shared and noisy; the limit is a copy of the same bytes.
+Run with ``pytest -s tests/benchmarks`` on a quiet machine. All is measured in one run,
+each as the best of several in turns. The limit is one read of the data in memory,
+taken as a copy of the same bytes into memory that is there (`numpy.copyto`); a sum of
+all values (``values.sum()``), which writes nothing, is told beside it.
 """
 
 import time
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,53 +17,54 @@ from sklearn import decomposition
 import cubekit as ck
 
 
-def best(function, repeats=5):
-    """Shortest time of several, in seconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def tall(samples, bands, offset=3.0):
-    values = np.random.default_rng(0).standard_normal((samples, bands), np.float32)
-    return xr.DataArray(
-        values + np.float32(offset),
-        dims=("sample", "wavelength"),
-        coords={"wavelength": np.arange(float(bands))},
-    )
+def best(repeats, *functions):
+    """Shortest time of each function, in seconds, taken in turns."""
+    times = np.empty((repeats, len(functions)))
+    for row in times:
+        for k, function in enumerate(functions):
+            start = time.perf_counter()
+            function()
+            row[k] = time.perf_counter() - start
+    return times.min(axis=0)
 
 
 @pytest.mark.parametrize(
     ("samples", "bands"),
     [(6_250_000, 15), (1_500_000, 60), (400_000, 200), (200_000, 425)],
 )
-def test_fit_of_a_tall_matrix_against_scikit_learn(samples, bands):
-    data = tall(samples, bands)
-    target = np.empty_like(data.values)
-    peer = decomposition.PCA(5, svd_solver="covariance_eigh")
-    # in turns, since the machine is shared
-    times = np.array(
-        [
-            (
-                best(lambda: ck.PCA(5).fit(data), 1),
-                best(lambda: peer.fit(data.values), 1),
-                best(lambda: np.copyto(target, data.values), 1),
-            )
-            for _ in range(7)
-        ]
+def test_fit_of_a_tall_matrix_is_not_slower_than_scikit_learn(samples, bands):
+    values = np.random.default_rng(0).standard_normal((samples, bands), np.float32)
+    values += 3
+    data = xr.DataArray(
+        values,
+        dims=("sample", "wavelength"),
+        coords={"wavelength": np.arange(float(bands))},
     )
-    ours, theirs, copy = times.min(axis=0)
+    target = np.empty_like(values)
+    peer = decomposition.PCA(5, svd_solver="covariance_eigh")
+    ours, theirs, copy = best(
+        7,
+        lambda: ck.PCA(5).fit(data),
+        lambda: peer.fit(values),
+        lambda: np.copyto(target, values),
+    )
     print(
         f"\n{samples} x {bands}: ours {ours / copy:.1f} copies, scikit-learn "
         f"{theirs / copy:.1f}; ratio {ours / theirs:.2f} (goal: at most 1)"
     )
+    # at 425 bands both are bound by the same products: what is left is noise
+    assert ours <= 1.1 * theirs
 
 
-@pytest.mark.parametrize("dims", [("wavelength", "y", "x"), ("y", "x", "wavelength")])
-def test_an_image_to_five_components_and_back(dims):
+@pytest.mark.parametrize(
+    ("dims", "most"),
+    [
+        (("wavelength", "y", "x"), 3),
+        # short rows of 15: BLAS multiplies them at half the speed
+        (("y", "x", "wavelength"), 4.5),
+    ],
+)
+def test_an_image_to_five_components_takes_a_few_reads(dims, most):
     sizes = {"wavelength": 15, "y": 2500, "x": 2500}
     rng = np.random.default_rng(0)
     image = xr.DataArray(
@@ -70,25 +74,57 @@ def test_an_image_to_five_components_and_back(dims):
     )
     values = image.values
     target = np.empty_like(values)
-    copy = best(lambda: np.copyto(target, values))
-    read = best(values.sum)
     pca = ck.PCA(5).fit(image)
     scores = pca.transform(image)
-    fit = best(lambda: ck.PCA(5).fit(image))
-    transform = best(lambda: pca.transform(image))
-    back = best(lambda: pca.inverse_transform(scores))
-    matrix = values.reshape(15, -1).T if dims[0] == "wavelength" else values
-    matrix = matrix.reshape(-1, 15)
+    # (sample, band), without a copy
+    first = dims[0] == "wavelength"
+    matrix = values.reshape(15, -1).T if first else values.reshape(-1, 15)
     peer = decomposition.PCA(5).fit(matrix)
-    theirs = [
-        best(lambda: decomposition.PCA(5).fit(matrix), 3),
-        best(lambda: peer.transform(matrix), 3),
-    ]
     reduced = peer.transform(matrix)
-    theirs.append(best(lambda: peer.inverse_transform(reduced), 3))
-    print(
-        f"\n{dims}: fit {fit:.3f} s, transform {transform:.3f} s, inverse {back:.3f} s;"
-        f" scikit-learn {', '.join(f'{t:.3f}' for t in theirs)} s\n"
-        f"  fit + transform: {(fit + transform) / copy:.1f} copies (goal: at most 3), "
-        f"{(fit + transform) / read:.1f} sums"
+    fit, transform, back, copy, total = best(
+        7,
+        lambda: ck.PCA(5).fit(image),
+        lambda: pca.transform(image),
+        lambda: pca.inverse_transform(scores),
+        lambda: np.copyto(target, values),
+        values.sum,
     )
+    theirs = best(
+        3,
+        lambda: decomposition.PCA(5).fit(matrix),
+        lambda: peer.transform(matrix),
+        lambda: peer.inverse_transform(reduced),
+    )
+    reads = (fit + transform) / copy
+    print(
+        f"\n{dims}: fit {fit / copy:.1f}, transform {transform / copy:.1f}, inverse "
+        f"{back / copy:.1f} copies; scikit-learn "
+        f"{', '.join(f'{t / copy:.1f}' for t in theirs)}\n"
+        f"  fit + transform: {reads:.1f} copies (goal: at most 3), "
+        f"{(fit + transform) / total:.1f} sums; "
+        f"scikit-learn {sum(theirs[:2]) / copy:.1f} copies"
+    )
+    assert reads <= 1.1 * most
+    assert fit + transform + back < sum(theirs)
+
+
+def test_a_hundred_thousand_chunks_are_planned_in_seconds(monkeypatch):
+    class PlannedError(Exception):
+        """The graph is there."""
+
+    def stop(_):
+        raise PlannedError
+
+    side = 316
+    cube = xr.DataArray(
+        da.random.default_rng(0).normal(size=(side, side, 3), chunks=(1, 1, 3)),
+        dims=("y", "x", "wavelength"),
+        coords={"wavelength": np.arange(3.0)},
+    )
+    monkeypatch.setattr("cubekit.kernels.tree.Delayed.compute", stop)
+    start = time.perf_counter()
+    with pytest.raises(PlannedError):
+        ck.PCA(1).fit(cube)
+    seconds = time.perf_counter() - start
+    print(f"\n{side**2} chunks planned in {seconds:.1f} s (goal: at most 10)")
+    assert seconds < 10

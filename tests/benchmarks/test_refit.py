@@ -24,7 +24,8 @@ def fastest(work, repeats):
 
 @pytest.mark.parametrize("bands_last", [True, False])
 @pytest.mark.parametrize(
-    ("share", "holes", "limit"), [(0.0, 0, 1.1), (0.01, 1, 2), (1.0, 1, 20)]
+    ("share", "holes", "limit"),
+    [(0.0, 0, 1.1), (0.01, 1, 2), (1.0, 1, 20), (1.0, 3, 20), (1.0, 14, 50)],
 )
 def test_refit_against_the_clean_cube(bands_last, share, holes, limit, capsys):
     rng = np.random.default_rng(0)
@@ -50,7 +51,7 @@ def test_refit_against_the_clean_cube(bands_last, share, holes, limit, capsys):
     copies = fastest(values.copy, 5)
     with capsys.disabled():
         print(
-            f"\nrefit, {share:.0%} of spectra with {holes} hole, "
+            f"\nrefit, {share:.0%} of spectra with {holes} holes, "
             f"bands {'last' if bands_last else 'first'}: {took / bare:.2f} times the "
             f"clean cube (limit {limit:g}), {took / copies:.1f} copies"
         )

@@ -192,7 +192,8 @@ def _resolved(
     for dim, size in sizes.items():
         n = cube.sizes[dim]
         if region == "auto":
-            start = _place(dim, cube, stored) if n < size or dim in cube.coords else 0
+            known = dim in cube.coords and dim in stored
+            start = _place(dim, cube, stored) if known or n < size else 0
             found[dim] = (start, start + n)
         else:
             start, stop, _ = region.get(dim, slice(None)).indices(size)
@@ -209,11 +210,10 @@ def _place(
     dim: str, cube: xr.DataArray | xr.Dataset, stored: Mapping[str, StoredVariable]
 ) -> int:
     """Where the coordinate of a cube begins in that of the store."""
-    if dim not in stored:  # nothing to go by, and nothing to find
-        return 0
-    if dim not in cube.coords:
+    if dim not in stored or dim not in cube.coords:
+        which = "store" if dim in cube.coords else "cube"
         raise ValueError(
-            f'save_cube: region="auto", but the cube has no coordinate {dim!r}. Its '
+            f'save_cube: region="auto", but the {which} has no coordinate {dim!r}. The '
             f"place is found by that. Say it: region={{{dim!r}: slice(...)}}."
         )
     first = cube[dim].values[:1]

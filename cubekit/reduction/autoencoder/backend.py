@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["load_torch", "require_torch", "training_device", "working_threads"]
 
 
+_LARGE = 2**26
+
+
 def require_torch() -> None:
     """Raise unless PyTorch is installed; do not load it."""
     if importlib.util.find_spec("torch") is None:
@@ -50,14 +53,25 @@ def training_device(asked: str | None) -> Any:
 
 
 @contextlib.contextmanager
-def working_threads() -> Iterator[None]:
-    """As many threads as Dask may use; what they were comes back afterwards."""
+def working_threads(products: int) -> Iterator[None]:
+    """As many threads as Dask may use where a layer is large, else one.
+
+    Threads wait for each other after each small product: two on a machine that does
+    something else, too, were up to ten times slower than one. What they were comes back
+    afterwards.
+
+    Parameters
+    ----------
+    products : int
+        Of numbers, in the largest layer of a step.
+    """
     torch = load_torch()
     before = torch.get_num_threads()
+    wanted = thread_count() if products >= _LARGE else 1
     try:
-        if before != thread_count():
-            torch.set_num_threads(thread_count())
+        if before != wanted:
+            torch.set_num_threads(wanted)
         yield
     finally:
-        if before != torch.get_num_threads():
+        if before != wanted:
             torch.set_num_threads(before)

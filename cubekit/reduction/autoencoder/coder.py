@@ -104,16 +104,17 @@ class Coder:
         torch = load_torch()
         weights = self._tensors(x.dtype)
         valid = np.isfinite(x)
+        there = np.count_nonzero(valid, axis=1)
+        few = self.layout.bands if self.whole else self.layout.components
+        known = there >= min(few, self.layout.bands)
         with torch.no_grad():
             values = torch.from_numpy(np.where(valid, x, x.dtype.type(0)))
             scores, _ = encode(weights, values, self.layout)
-            holes = np.flatnonzero(~valid.all(axis=1))
+            holes = np.flatnonzero(known & (there < self.layout.bands))
             if len(holes):
                 self._fill(scores, values, torch.from_numpy(valid), holes, weights)
         found: Array = scores.numpy()
-        known = np.count_nonzero(valid, axis=1)
-        few = self.layout.bands if self.whole else self.layout.components
-        found[known < min(few, self.layout.bands)] = np.nan
+        found[~known] = np.nan
         return found
 
     def _fill(

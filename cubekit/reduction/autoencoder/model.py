@@ -72,7 +72,7 @@ class Autoencoder(TrainedNetwork):
         out of the fit, and their scores are NaN.
     seed : int, default 0
         Of weights, shuffling and noise. The same seed, cube and chunks give the same
-        model on the same machine; nothing global is seeded.
+        model; nothing global is seeded.
     start : {"pca", "random"}
         Where training begins: at principal components, to which the network only adds,
         or anywhere.
@@ -292,7 +292,8 @@ class Autoencoder(TrainedNetwork):
             start=self.start,
             device=device,
         )
-        with working_threads(), reporting(progress, self.epochs) as report:
+        products = layout.products * self.batch_size
+        with working_threads(products), reporting(progress, self.epochs) as report:
             trained = train(pool, layout, schedule, report)
             coder, found = judged(trained.weights, layout, pool, template)
         found |= {

@@ -11,6 +11,7 @@ starts from principal components and only adds to them:
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -55,6 +56,15 @@ class Layout(NamedTuple):
             self.hidden, lambda length, _: (length + 1) // 2, initial=self.bands
         )
         return list(halves)
+
+    @property
+    def products(self) -> int:
+        """Products of numbers that the largest layer takes for a spectrum."""
+        every = shapes(self)
+        if self.layers == "dense" or not self.hidden:
+            return max(math.prod(shape) for shape in every.values())
+        places = self.lengths[1]
+        return places * max(math.prod(s) for s in every.values() if len(s) == 3)
 
 
 class Start(NamedTuple):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from xarray.backends.locks import HDF5_LOCK
+
 from cubekit.errors import CorruptFileError, SizeLimitError, UnsafeFileError
-from cubekit.io.lock import LOCK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,10 +27,17 @@ _OBJECTS = 10**5
 _DEPTH = 64
 _ATTRIBUTES = 10**4
 _ATTRIBUTE = 2**24
+_REMEDY = "If you know where it comes from: open_cube(..., trust=True)."
 
 
-def preflight(path: Path) -> None:
+def preflight(path: Path, remedy: str = _REMEDY) -> None:
     """Raise if a file refers to others, or would take more than it gives.
+
+    Parameters
+    ----------
+    path : Path
+    remedy : str
+        What to do about it, in a sentence.
 
     Raises
     ------
@@ -40,10 +48,10 @@ def preflight(path: Path) -> None:
     """
     import h5py  # noqa: PLC0415  heavy
 
-    with LOCK:
+    with HDF5_LOCK:
         try:
             with h5py.File(path, "r") as file:
-                _Walk(path, h5py).group(file, "", 0)
+                _Walk(path, h5py, remedy).group(file, "", 0)
         except (UnsafeFileError, SizeLimitError):
             raise
         except (OSError, RuntimeError, KeyError, ValueError) as error:
@@ -56,8 +64,9 @@ def preflight(path: Path) -> None:
 class _Walk:
     """One walk over the objects of a file."""
 
-    def __init__(self, path: Path, h5py: Any) -> None:
+    def __init__(self, path: Path, h5py: Any, remedy: str) -> None:
         self.path = path
+        self.remedy = remedy
         self.h5py = h5py
         self.seen: set[Any] = set()
 
@@ -137,8 +146,7 @@ class _Walk:
     def _unsafe(self, what: str, where: str, target: str) -> UnsafeFileError:
         return UnsafeFileError(
             f"{self.path}: {where!r} is {what} to {target!r}. A file from elsewhere "
-            "could make you read, or run, what you did not mean to. If you know where "
-            "it comes from: open_cube(..., trust=True)."
+            f"could make you read, or run, what you did not mean to. {self.remedy}"
         )
 
     def _too_large(
@@ -146,6 +154,5 @@ class _Walk:
     ) -> SizeLimitError:
         return SizeLimitError(
             f"{self.path}: {what} declares {found}. The limit is {limit}"
-            f"{' ' * bool(unit)}{unit}. If you know where the file comes from: "
-            "open_cube(..., trust=True)."
+            f"{' ' * bool(unit)}{unit}. {self.remedy}"
         )
