@@ -86,7 +86,7 @@ def test_a_derivative_is_that_of_the_smoothed_spectra(cube):
     np.testing.assert_allclose(
         last(view, layer).values[..., 0], expected, rtol=1e-4, atol=1e-8
     )
-    assert layer.label == "curvature of surface reflectance (nm$^{-2}$)"
+    assert layer.label == "surface reflectance (nm$^{-2}$)"
     assert len(layer.bands) == 9
 
 
@@ -361,7 +361,8 @@ def test_the_slider_shows_its_band_and_marks_it(page, cube):
     page.band.value = 100
     assert page.kind.value == "band"
     wavelength = float(cube.wavelength[100])
-    assert page.image.figure.title.text == f"wavelength {wavelength:.5g} nm"
+    title = f"wavelength {wavelength:.5g} nm: surface reflectance"
+    assert page.image.figure.title.text == title
     assert [c.location for c in page.spectra.cursors] == [wavelength] * 2
     assert page.image.bar.visible
 

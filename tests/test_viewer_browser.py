@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,8 +27,10 @@ def address(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             yield re.match(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())[0]
+            server.send_signal(signal.SIGINT)  # Ctrl-C, with a page open
+            assert server.wait(20) == 0
         finally:
-            server.terminate()
+            server.kill()
 
 
 @pytest.fixture

@@ -120,8 +120,11 @@ def serve(
     if started is not None:
         started(address)
     if show:
-        server.show("/")
-    server.run_until_shutdown()
+        server.io_loop.add_callback(server.show, "/")
+    # not run_until_shutdown: with a page open that goes on after SIGTERM
+    server.start()
+    server.io_loop.start()  # until Ctrl-C
+    server.stop()
 
 
 def _layout(view: View) -> Any:

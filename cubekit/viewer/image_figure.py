@@ -32,12 +32,14 @@ class ImageFigure:
             frame_width=int(np.clip(wide, 220, 720)),
             x_range=bm.Range1d(left, right),
             y_range=bm.Range1d(bottom, top),
-            tools="pan,wheel_zoom,box_zoom,box_select,lasso_select,tap,reset",
+            tools="pan,wheel_zoom,box_zoom,box_select,lasso_select,reset",
+            toolbar_location="above",
             active_drag="pan",
             active_scroll="wheel_zoom",
             x_axis_label=plain(view.x_label),
             y_axis_label=plain(view.y_label),
             background_fill_color="#d8d8d8",
+            min_border_right=100,  # the numbers of the colour bar
             title=" ",
         )
         self.figure.grid.visible = False
@@ -72,6 +74,8 @@ class ImageFigure:
             text_font_style="bold",
             **letter,
         )
+        for glyph in self.figure.renderers:  # a box is a region, and selects no marks
+            glyph.nonselection_glyph = None
 
     @property
     def window(self) -> Window:
@@ -105,10 +109,10 @@ class ImageFigure:
             shades = mpl.colormaps[name](np.linspace(0, 1, 256))
             self.mapper.palette = [to_hex(shade) for shade in shades]
             self.mapper.low, self.mapper.high = least, most
-            self.bar.title = plain(layer.label)
         thinned = f", one pixel in {frame.every}" if frame.every > 1 else ""
         read = f", {100 * frame.done:.0f} % read" if frame.done < 1 else ""
-        self.figure.title.text = layer.title + thinned + read
+        what = f": {plain(layer.label)}" if layer.label else ""
+        self.figure.title.text = layer.title + what + thinned + read
 
     def mark(self, picked: list[Picked]) -> None:
         """Letters at places, outlines of regions."""

@@ -116,7 +116,7 @@ def derivative(cube: xr.DataArray, axis: Axis, position: int, window: Window) ->
     words = {1: "slope", 2: "curvature"}.get(deriv, f"derivative {deriv}")
     return Layer(
         f"{words} at {axis.values[position]:.5g} {axis.units or ''}".rstrip(),
-        f"{words} of {label_of(result.name, result.attrs)}",
+        label_of(result.name, result.attrs),
         _sums(operator),
     )
 

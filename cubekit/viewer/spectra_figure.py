@@ -30,7 +30,8 @@ class SpectraFigure:
         ends = float(axis.values.min()), float(axis.values.max())
         common: dict[str, Any] = {
             "width": 620,
-            "tools": "pan,xwheel_zoom,box_zoom,reset,tap,hover",
+            "tools": "pan,xwheel_zoom,box_zoom,reset,hover",
+            "toolbar_location": "above",
             "active_scroll": "xwheel_zoom",
             "x_range": bm.Range1d(*ends) if ends[0] < ends[1] else bm.DataRange1d(),
         }
@@ -49,6 +50,7 @@ class SpectraFigure:
         line: dict[str, Any] = {"line_color": "colour", "line_width": 1.8}
         self.upper.multi_line("x", "y", source=self.smooth, legend_field="name", **line)
         self.lower.multi_line("x", "y", source=self.derivative, **line)
+        self.upper.legend.location = "top_left"
         self.upper.legend.visible = False
         self.upper.legend.background_fill_alpha = 0.7
         self.cursors = []
