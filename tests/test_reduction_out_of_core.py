@@ -1,5 +1,6 @@
 """Models of files larger than memory: one read, bounded memory, small graphs."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,8 @@ import xarray as xr
 
 import cubekit as ck
 
+# memory that is freed goes back at once: what is measured is what is held
+ENVIRONMENT = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"}
 CHILD = """
 import sys
 from pathlib import Path
@@ -58,7 +61,7 @@ def file(tmp_path_factory):
 def test_a_file_is_read_once_in_bounded_memory(file, model, matrices):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(CHILD), str(file), model],
-        capture_output=True, text=True, check=True, timeout=300,
+        capture_output=True, text=True, check=True, timeout=300, env=ENVIRONMENT,
     )  # fmt: skip
     read, memory = map(int, done.stdout.split())
     chunk = 100 * 100 * 285 * 4
@@ -68,7 +71,8 @@ def test_a_file_is_read_once_in_bounded_memory(file, model, matrices):
     )
     assert read <= 1.05 * file.stat().st_size
     # MNF keeps three covariances for each one of PCA, and the differences of a chunk
-    chunks = 3 if model == "PCA" else 6
+    # xarray decodes a chunk into a second one while it is read
+    chunks = 4 if model == "PCA" else 7
     assert memory < 2 * chunks * chunk + matrices * 8 * 285**2
 
 
@@ -98,7 +102,7 @@ def test_files_are_fitted_as_one_in_the_memory_of_one(file):
     lists = textwrap.dedent(CHILD).replace(".fit(cube)", ".fit([path] * 4)")
     done = subprocess.run(
         [sys.executable, "-c", lists, str(file), "PCA"],
-        capture_output=True, text=True, check=True, timeout=300,
+        capture_output=True, text=True, check=True, timeout=300, env=ENVIRONMENT,
     )  # fmt: skip
     read, memory = map(int, done.stdout.split())
     assert read <= 4 * 1.05 * file.stat().st_size

@@ -32,6 +32,8 @@ Block = tuple[slice, slice]
 # samples x bands of a block, and samples: measured best where a block stays in cache
 _BLOCK = 2**20
 _SPECTRA = (4096, 65536)
+# less in a chunk, which has others beside it in memory
+_BLOCK_OF_A_CHUNK = 2**17
 # a block is shifted by the mean of the first of so many parts of it
 _PARTS = 8
 # multiplications from which products of float32 data are float32: their errors average
@@ -86,7 +88,7 @@ def array_moments(
     *,
     threads: int = 1,
 ) -> Moments:
-    """Moments of a NumPy array; products in `dtype`, chosen by size if None."""
+    """Moments of a NumPy array, or in `dtype` of a chunk, beside which are others."""
     # work in the order of memory, so that no layout needs a transposed copy
     order = memory_order(x)
     ordered = x.transpose(order)
@@ -97,11 +99,14 @@ def array_moments(
         samples = [k - (k > axis) for k in order if k != axis]
         weights = weights.transpose(samples).reshape(flat.shape[0], flat.shape[2])
     bands = flat.shape[1] if keep is None else len(keep)
+    is_chunk = dtype is not None
     if dtype is None:
         large = flat.shape[0] * flat.shape[2] * bands**2 > _FLOAT32_WORK
         dtype = result_dtype(x.dtype) if large else np.float64
     least, most = _SPECTRA
     size = max(least, min(most, _BLOCK // max(1, bands)))
+    if is_chunk:
+        size = max(256, min(size, _BLOCK_OF_A_CHUNK // max(1, bands)))
     size = min(size, max(1, flat.shape[0] * flat.shape[2]))
     work = _Work(Deviations(flat, keep, np.dtype(dtype), size), weights)
     runs = work.runs()
