@@ -366,6 +366,22 @@ def test_few_outputs_of_many_spectra_are_the_dense_product(axis, shift):
 
 
 @pytest.mark.parametrize("axis", [0, 1])
+def test_outputs_that_depend_on_nothing_are_zero_beside_others(axis):
+    dense = np.zeros((40, 15))
+    dense[:20] = np.random.default_rng(7).normal(size=(20, 15))
+    x = np.random.default_rng(8).normal(size=(15, 40_000))
+    got = kernels.contract(x if axis == 0 else x.T, sparse.csr_array(dense), axis)
+    got = got if axis == 0 else got.T
+    np.testing.assert_allclose(got, dense @ x, atol=1e-12)
+    got = kernels.contract(
+        np.ascontiguousarray(x if axis == 0 else x.T), sparse.csr_array(dense), axis,
+        shift=np.ones(15),
+    )  # fmt: skip
+    got = got if axis == 0 else got.T
+    np.testing.assert_allclose(got, dense @ (x - 1), atol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
 def test_an_input_that_no_output_depends_on_is_not_read(axis, monkeypatch):
     monkeypatch.setattr(blockwise.Blockwise, "_localise", None)
     monkeypatch.setattr(blockwise.Blockwise, "_mend", None)

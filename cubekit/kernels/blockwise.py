@@ -180,9 +180,10 @@ class Blockwise:
     def _pieces(self, array: Array, part: slice) -> Array:
         """Spectra in pieces: (tile, piece, ...) or (tile, piece, before, ...)."""
         array = self._cut(array, part)
+        shape = (part.stop // self.piece, self.piece)  # -1 is not clear if it is empty
         if self.spectra:
-            return array.reshape(len(array), -1, self.piece, array.shape[-1])
-        return np.moveaxis(array.reshape(*array.shape[:-1], -1, self.piece), -2, 1)
+            return array.reshape(len(array), *shape, array.shape[-1])
+        return np.moveaxis(array.reshape(*array.shape[:-1], *shape), -2, 1)
 
     def _multiplied(
         self, part: Array, inputs: list[Array], outputs: list[Array]
