@@ -131,7 +131,7 @@ def test_a_save_on_a_cluster_gives_the_same_file(
 def test_a_worker_killed_on_the_way_costs_nothing_but_time(
     client, lazy, tmp_path, expected, moment
 ):
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=120)
     victims = list(client.run(os.getpid).values())[:1]
 
     def kill(done: int, total: int) -> None:
@@ -185,7 +185,7 @@ def test_a_block_too_large_for_a_worker_is_refused_before_it_starts(client, tmp_
 
 
 def test_a_block_that_kills_its_workers_is_said_to(client, lazy, tmp_path):
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=120)
 
     def die(block: np.ndarray) -> np.ndarray:
         os._exit(1)
@@ -194,7 +194,7 @@ def test_a_block_that_kills_its_workers_is_said_to(client, lazy, tmp_path):
     bad = bad.copy(data=bad.data.map_blocks(die, meta=bad.data._meta))
     with pytest.raises(ck.ClusterError, match="probably ran out of memory"):
         ck.save_cube(bad, tmp_path / "out.nc")
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=120)
 
 
 @contextlib.contextmanager
@@ -222,9 +222,9 @@ def test_a_lost_cluster_is_an_error_that_names_resume_which_then_completes(
     with (
         started("scheduler", *common, "--port", "0", "--no-dashboard") as scheduler,
         started("worker", *common, "--no-nanny", "--no-dashboard") as worker,
-        Client(scheduler_file=str(place), timeout=30) as client,
+        Client(scheduler_file=str(place), timeout=120) as client,
     ):
-        client.wait_for_workers(1, timeout=30)
+        client.wait_for_workers(1, timeout=120)
         target = tmp_path / "out.nc"
 
         def kill(done: int, total: int) -> None:
