@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from cubekit import integration, io, reduction, spatial, spectral
+from cubekit import integration, io, reduction, spatial, spectral, viewer
 from cubekit.summary import describe
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CubeAccessor"]
 
-_MODULES = (spectral, spatial, integration, reduction, io)
+_MODULES = (spectral, spatial, integration, reduction, io, viewer)
 
 
 @xr.register_dataarray_accessor("cube")

@@ -9,7 +9,7 @@ import click
 from cubekit.cli.command import Command
 from cubekit.cli.options import COORD, IN, VARIABLE
 from cubekit.io import open_cube
-from cubekit.viewer import serve
+from cubekit.viewer.explore import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

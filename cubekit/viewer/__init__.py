@@ -1,5 +1,5 @@
 """The interactive viewer: a cube from above, and its spectra."""
 
-from cubekit.viewer.explore import explore, serve
+from cubekit.viewer.explore import explore
 
-__all__ = ["explore", "serve"]
+__all__ = ["explore"]
