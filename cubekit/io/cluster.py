@@ -232,8 +232,8 @@ def _workers(client: Any) -> dict[str, Any]:
 
 def _require_finished(future: Any, block: str) -> None:
     """Raise what a block failed with."""
-    if future.status in {"finished", "pending"}:
-        return  # pending: it was lost on the way, and is computed again
+    if future.status in {"finished", "pending", "lost"}:
+        return  # lost or pending: its worker died since, and it is computed again
     if future.status != "error":
         raise _lost(f"{block} is {future.status}")
     error = future.exception()
