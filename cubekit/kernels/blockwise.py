@@ -141,10 +141,11 @@ class Blockwise:
                     else:
                         inputs = self._inputs(self._copied(part, room))
                     tainted = self._multiplied(part, inputs, outputs)
-                    hit = self._places(block, tainted)
-                    many = 4 * len(hit) > tainted.size
-                    if not many:
-                        few.append(hit)
+                    if tainted.any():
+                        hit = self._places(block, tainted)
+                        many = 4 * len(hit) > tainted.size
+                        if not many:
+                            few.append(hit)
                 if many:  # one block with many tainted spectra seldom comes alone
                     tainted = self._localise(self._copied(part, room), y, outputs)
                     self.tainted.append(self._places(block, tainted))
@@ -189,18 +190,24 @@ class Blockwise:
         self, part: Array, inputs: list[Array], outputs: list[Array]
     ) -> Array:
         """Multiply a block as it is; tell which spectra had NaN or Inf."""
-        total: Array
+        # one sum tells if there is any; only then is one for each spectrum worth it
         if self.spectra and self.in_place:
-            # the sum brings the block into the cache; einsum, since a BLAS dot product
-            # may start threads
-            total = np.einsum("ij->i", part)
+            # it brings the block into the cache; einsum, since a BLAS dot product may
+            # start threads
+            clean = np.isfinite(np.einsum("ij->", part))
             self._multiply(inputs, outputs)
+            if not clean:
+                sums: Array = np.einsum("ij->i", part)
+                return ~np.isfinite(sums)
         else:
             self._multiply(inputs, outputs)
             # NaN and Inf reach every output of their tile: one of each tells
             first = [y[..., 0] if self.spectra else y[:, :, 0] for y in outputs]
-            total = functools.reduce(np.add, [np.add.reduce(y, axis=0) for y in first])
-        return ~np.isfinite(total)
+            if not np.isfinite(sum(float(np.add.reduce(y, axis=None)) for y in first)):
+                totals = [np.add.reduce(y, axis=0) for y in first]
+                sums = functools.reduce(np.add, totals)
+                return ~np.isfinite(sums)
+        return np.zeros(len(part) if self.spectra else part[:, 0].shape, np.bool_)
 
     def _localise(self, x: Array, y: Array, outputs: list[Array]) -> Array:
         """Multiply spectra with each NaN and Inf held to the outputs it supports.
