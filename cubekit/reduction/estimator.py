@@ -1,25 +1,22 @@
-"""Fitting in parts, merging, saving and loading, alike for every linear model."""
+"""Fitting in parts and merging, alike for every linear model."""
 
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import xarray as xr
 
 from cubekit.reduction.linear import LinearReduction
-from cubekit.reduction.model_file import load_model, save_model
 from cubekit.reduction.projection import Projection, projection_of
 from cubekit.reduction.requirements import require_bands, require_cube
 from cubekit.reduction.samples import aligned
 from cubekit.reduction.sources import each, opened
-from cubekit.reduction.state import Entry, State, labelled, pack, unpack
+from cubekit.reduction.state import State, pack, unpack
 from cubekit.reduction.statistics import Statistics, joined
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from cubekit.reduction.sources import Source
 
@@ -29,10 +26,7 @@ __all__ = ["Estimator"]
 class Estimator(LinearReduction, abc.ABC):
     """Linear reduction that is found from statistics which add up over cubes."""
 
-    _entries: ClassVar[Mapping[str, Entry]]
     _seen: Statistics | None = None
-    _state: State
-    _history = ""
 
     def _fit_all(self, cubes: Source | Iterable[Source], **options: Any) -> Self:
         """Fit to cubes one after the other."""
@@ -74,53 +68,13 @@ class Estimator(LinearReduction, abc.ABC):
         both._solve()
         return both
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the model to a netCDF file that any netCDF reader understands.
-
-        Parameters
-        ----------
-        path : path
-            The file; its folder must be there.
-        overwrite : bool, default False
-            Replace a file that exists.
-
-        Returns
-        -------
-        Path
-
-        Notes
-        -----
-        The file is written beside the target and renamed, so it is there whole or not
-        at all. It holds the covariance too: a loaded model can go on fitting.
-        """
-        self._fitted("save")
-        kind = type(self).__name__
-        model = pack(self._state, self._entries, self._options())
-        model = model.assign_attrs(history=self._history)
-        return save_model(model, path, kind, overwrite=overwrite)
+    def _packed(self) -> xr.Dataset:
+        return pack(self._state, self._entries, self._options())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Model from a file that `save` wrote.
-
-        Parameters
-        ----------
-        path : path
-
-        Returns
-        -------
-        model
-            With scores identical to those of the saved model.
-
-        Raises
-        ------
-        ModelFormatError
-            If the file is no such model, or damaged.
-        """
-        model = load_model(path, cls.__name__)
+    def _unpacked(cls, model: xr.Dataset) -> Self:
         state, options = unpack(model, cls._entries)
         loaded = cls._copy(options)
-        loaded._history = str(model.attrs.get("history", ""))
         loaded._set(state)
         return loaded
 
@@ -179,10 +133,7 @@ class Estimator(LinearReduction, abc.ABC):
 
     def _set(self, state: State) -> None:
         """Set the fitted attributes and the projection."""
-        self._state = state
         if state.moments is not None:
             self._seen = Statistics(state.template, state.moments)
         self._project(state)
-        self._published = {
-            f"{name}_": value for name, value in labelled(state, self._entries).items()
-        }
+        self._publish(state)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from scipy import sparse
 
 from cubekit import kernels
 from cubekit.operators import AxisOperator
 from cubekit.reduction.fitted import FittedReduction
 from cubekit.reduction.samples import sample_weights
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["LinearReduction"]
 
@@ -39,89 +43,17 @@ class LinearReduction(FittedReduction):
         )
         return AxisOperator(matrix, fitted.axis, fitted.component, self._label())
 
-    def transform(self, cube: xr.DataArray) -> xr.DataArray:
-        """Scores of a cube: what its spectra have of each component.
-
-        Parameters
-        ----------
-        cube : DataArray, dims (..., band, ...)
-            With the bands and units of the fit, in any order.
-
-        Returns
-        -------
-        DataArray, dims (..., component, ...)
-            Dask if `cube` is; float32 or float64 as `cube`, float32 at least.
-
-        Raises
-        ------
-        AxisMismatchError
-            If the bands are not those of the fit.
-        ValueError
-            If the units are not those of the fit, or the cube marks a band bad that
-            the model uses.
-
-        Notes
-        -----
-        The mean is taken off before the projection, so that large offsets cost no
-        digits.
-
-        **Missing values:** the scores of a spectrum that misses a good band are NaN.
-        **Chunks:** any; lazy. **Cost:** one contraction.
-        """
+    def _scores_of(self, cube: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("transform")
-        cube = self._aligned(cube, "transform")
-        shift = fitted.on_axis(fitted.mean)
-        return self._as_scores(self.operator.affine(cube, shift=shift), cube)
+        return self.operator.affine(cube, shift=fitted.on_axis(fitted.mean))
 
-    def inverse_transform(self, scores: xr.DataArray) -> xr.DataArray:
-        """Cube that has the given scores.
-
-        Parameters
-        ----------
-        scores : DataArray, dims (..., component, ...)
-            Of all components, or of some of them: the others count as zero.
-
-        Returns
-        -------
-        DataArray, dims (..., band, ...)
-            NaN in bad bands. Dask if `scores` is.
-
-        Raises
-        ------
-        AxisMismatchError
-            If there are components that the model does not have.
-
-        Notes
-        -----
-        **Missing values:** spectra with a missing score are NaN.
-        **Chunks:** any; lazy. **Cost:** one contraction.
-        """
+    def _cube_of(self, scores: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("inverse_transform")
         given = self._components_of(scores)
-        cube = self._backward(given).affine(scores, offset=fitted.on_axis(fitted.mean))
-        return self._as_cube(cube)
+        return self._backward(given).affine(scores, offset=fitted.on_axis(fitted.mean))
 
-    def residual(self, cube: xr.DataArray) -> xr.DataArray:
-        """Rest of a cube that the components do not explain.
-
-        Parameters
-        ----------
-        cube : DataArray, dims (..., band, ...)
-            With the bands and units of the fit.
-
-        Returns
-        -------
-        DataArray, same dims as `cube`
-            ``cube - inverse_transform(transform(cube))``, formed from deviations from
-            the mean, so that it keeps its digits where the rest is small.
-
-        Notes
-        -----
-        **Missing values:** a spectrum that misses a good band is NaN; bad bands are.
-        **Chunks:** any; lazy. **Cost:** three contractions, one with one band each.
-        """
+    def _rest_of(self, cube: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("residual")
-        ordered = self._aligned(cube, "take the residual of")
         n = len(fitted.axis)
         identity = AxisOperator(
             sparse.csr_array(
@@ -132,11 +64,10 @@ class LinearReduction(FittedReduction):
             "identity",
         )
         mean, gaps = fitted.on_axis(fitted.mean), fitted.on_axis(0 * fitted.mean)
-        apart = identity.affine(ordered, shift=mean, offset=gaps)
+        apart = identity.affine(cube, shift=mean, offset=gaps)
         every = np.arange(len(fitted.component))
-        explained = self._backward(every)(self.transform(ordered))
-        rest = apart - explained.transpose(*apart.dims)
-        return self._as_it_came(rest, cube, ordered)
+        explained = self._backward(every)(self.transform(cube))
+        return apart - explained.transpose(*apart.dims)
 
     def evaluate(
         self, cube: xr.DataArray, *, weights: xr.DataArray | None = None
@@ -195,22 +126,11 @@ class LinearReduction(FittedReduction):
         with np.errstate(all="ignore"):  # no variance: no share of it is known
             r2_fit_mean = 1 - error.sum() / np.trace(about_fit)
             r2_own_mean = 1 - error.sum() / np.float64(total)
-        return xr.Dataset(
-            {
-                "explained_by_scores": (
-                    "component",
-                    by_scores / total if total else 0 * by_scores,
-                ),
-                "r2_fit_mean": float(r2_fit_mean),
-                "r2_own_mean": float(r2_own_mean),
-                "rmse": (
-                    fitted.axis.dim,
-                    fitted.on_axis(np.sqrt(error)),
-                    {} if fitted.units is None else {"units": fitted.units},
-                ),
-                "n_samples": found.samples,
-            },
-            coords={**self._component_coords(), **fitted.axis.to_coords()},
+        return self._report(
+            found.samples,
+            by_scores / total if total else 0 * by_scores,
+            (float(r2_fit_mean), float(r2_own_mean)),
+            np.sqrt(error),
         )
 
     def _backward(self, components: npt.NDArray[np.intp]) -> AxisOperator:

@@ -287,11 +287,10 @@ class PCA(SklearnBridge):
         self._set(State(template, found))
         return self
 
-    def transform(self, cube: xr.DataArray) -> xr.DataArray:  # noqa: D102
+    def _scores_of(self, cube: xr.DataArray) -> xr.DataArray:
         if self.missing == "drop":
-            return super().transform(cube)
+            return super()._scores_of(cube)
         fitted = self._fitted("transform")
-        cube = self._aligned(cube, "transform")
         axis = cube.get_axis_num(fitted.axis.dim)
         vectors = self.components_.values[:, fitted.good]
         data = kernels.solve(
@@ -302,7 +301,7 @@ class PCA(SklearnBridge):
         if self.whiten:
             scale = np.sum(fitted.forward * vectors, axis=1)
             scores = scores * xr.DataArray(scale.astype(data.dtype), dims="component")
-        return self._as_scores(scores, cube)
+        return scores
 
     def _aligned(self, cube: xr.DataArray, doing: str) -> xr.DataArray:
         if self.missing == "drop":

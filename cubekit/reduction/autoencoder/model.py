@@ -26,16 +26,13 @@ from cubekit.reduction.autoencoder.progress import reporting
 from cubekit.reduction.autoencoder.spectra import Blocks, Pool
 from cubekit.reduction.autoencoder.trained import TrainedNetwork
 from cubekit.reduction.autoencoder.training import Schedule, train
-from cubekit.reduction.model_file import load_model, save_model
 from cubekit.reduction.projection import Projection, projection_of
 from cubekit.reduction.requirements import require_bands, require_choice, require_cube
 from cubekit.reduction.samples import aligned
-from cubekit.reduction.state import Entry, State, labelled
+from cubekit.reduction.state import Entry, State
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from cubekit.reduction.autoencoder.coder import Coder
 
@@ -170,8 +167,6 @@ class Autoencoder(TrainedNetwork):
             "n_dropped": Entry(),
         }
     )
-    _state: State
-    _history = ""
 
     def __init__(
         self,
@@ -307,54 +302,13 @@ class Autoencoder(TrainedNetwork):
         self._warn()
         return self
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the model to a netCDF file that any netCDF reader understands.
-
-        Parameters
-        ----------
-        path : path
-            The file; its folder must be there.
-        overwrite : bool, default False
-            Replace a file that exists.
-
-        Returns
-        -------
-        Path
-
-        Notes
-        -----
-        Weights are plain arrays. The file is written beside the target and renamed, so
-        it is there whole or not at all.
-        """
-        self._fitted("save")
-        model = packed(self._state, self._entries, self._options(), self._coder)
-        model = model.assign_attrs(history=self._history)
-        return save_model(model, path, "Autoencoder", overwrite=overwrite)
+    def _packed(self) -> xr.Dataset:
+        return packed(self._state, self._entries, self._options(), self._coder)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Model from a file that `save` wrote.
-
-        Parameters
-        ----------
-        path : path
-
-        Returns
-        -------
-        Autoencoder
-            With scores identical to those of the saved model.
-
-        Raises
-        ------
-        ModelFormatError
-            If the file is no such model, or damaged.
-        """
-        require_torch()
-        model = load_model(path, "Autoencoder")
+    def _unpacked(cls, model: xr.Dataset) -> Self:
         state, options, coder = unpacked(model, cls._entries)
-        number = options.pop("n_components")
-        loaded = cls(number, **options)
-        loaded._history = str(model.attrs.get("history", ""))
+        loaded = cls(options.pop("n_components"), **options)
         loaded._set(state, coder)
         return loaded
 
@@ -418,16 +372,14 @@ class Autoencoder(TrainedNetwork):
             )
 
     def _set(self, state: State, coder: Coder) -> None:
-        self._state, self._coder = state, coder
+        self._coder = coder
         template, found, _ = state
         self._projection = dataclasses.replace(
             template,
             mean=found["mean"][template.good],
             forward=found["components"][:, template.good],
         )
-        self._published = {
-            f"{name}_": value for name, value in labelled(state, self._entries).items()
-        }
+        self._publish(state)
 
     def _options(self) -> dict[str, Any]:
         """Parameters as plain values."""

@@ -1,8 +1,8 @@
-"""What an autoencoder does once it is trained: to scores, back, and what is left."""
+"""What an autoencoder does once it is trained: to scores, back, how bands answer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,11 +15,6 @@ from cubekit.reduction.fitted import FittedReduction
 from cubekit.reduction.requirements import require_cube
 from cubekit.reduction.samples import aligned
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cubekit.reduction.projection import Projection
-
 __all__ = ["TrainedNetwork"]
 
 
@@ -31,38 +26,8 @@ class TrainedNetwork(FittedReduction):
     missing: str
     _coder: Coder
 
-    def transform(self, cube: xr.DataArray) -> xr.DataArray:
-        """Scores of a cube: where its spectra are on the surface (posterior means).
-
-        Parameters
-        ----------
-        cube : DataArray, dims (..., band, ...)
-            With the bands and units of the fit, in any order.
-
-        Returns
-        -------
-        DataArray, dims (..., component, ...)
-            Dask if `cube` is; float32 or float64 as `cube`, float32 at least.
-
-        Raises
-        ------
-        AxisMismatchError
-            If the bands are not those of the fit.
-        ValueError
-            If the units are not those of the fit, or the cube marks a band bad that
-            the model uses (with ``missing="drop"``).
-
-        Notes
-        -----
-        Where bands are missing, they take the values that the model gives them, again
-        and again until the scores stay: on a linear model that is not variational,
-        scores by least squares on the bands that are there.
-
-        **Missing values:** see the class. **Chunks:** any; lazy; bands are joined.
-        **Cost:** a few products for each spectrum.
-        """
+    def _scores_of(self, cube: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("transform")
-        cube = self._aligned(cube, "transform")
         axis = cube.get_axis_num(fitted.axis.dim)
         count = self.n_components
         data = over_blocks(
@@ -71,84 +36,30 @@ class TrainedNetwork(FittedReduction):
             Vectors(self._coder.scores, fitted.good, np.arange(count), count),
         )
         dims = ["component" if d == fitted.axis.dim else d for d in cube.dims]
-        scores = xr.DataArray(data, _coords(cube, fitted), dims, attrs=cube.attrs)
-        return self._as_scores(scores, cube)
+        coords = _coords(cube, fitted.axis.dim)
+        return xr.DataArray(data, coords, dims, attrs=cube.attrs)
 
-    def inverse_transform(self, scores: xr.DataArray) -> xr.DataArray:
-        """Cube that has the given scores.
-
-        Parameters
-        ----------
-        scores : DataArray, dims (..., component, ...)
-            Of all components, or of some of them: the others count as zero.
-
-        Returns
-        -------
-        DataArray, dims (..., band, ...)
-            NaN in bad bands. Dask if `scores` is.
-
-        Raises
-        ------
-        AxisMismatchError
-            If there are components that the model does not have.
-
-        Notes
-        -----
-        **Missing values:** spectra with a missing score are NaN.
-        **Chunks:** any; lazy. **Cost:** a few products for each spectrum.
-        """
+    def _cube_of(self, scores: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("inverse_transform")
         scores = self._all_scores(scores)
-        axis = scores.get_axis_num("component")
+        every = np.arange(self.n_components)
         data = over_blocks(
             scores.data,
-            axis,
-            Vectors(
-                self._coder.spectra,
-                np.arange(self.n_components),
-                fitted.good,
-                len(fitted.axis),
-            ),
+            scores.get_axis_num("component"),
+            Vectors(self._coder.spectra, every, fitted.good, len(fitted.axis)),
         )
         dims = [fitted.axis.dim if d == "component" else d for d in scores.dims]
-        coords = {
-            name: coord
-            for name, coord in scores.coords.items()
-            if "component" not in coord.dims
-        }
-        cube = xr.DataArray(
-            data, {**coords, **fitted.axis.to_coords()}, dims, attrs=scores.attrs
-        )
-        return self._as_cube(cube)
+        coords = {**_coords(scores, "component"), **fitted.axis.to_coords()}
+        return xr.DataArray(data, coords, dims, attrs=scores.attrs)
 
-    def residual(self, cube: xr.DataArray) -> xr.DataArray:
-        """Rest of a cube that the model does not explain.
-
-        Parameters
-        ----------
-        cube : DataArray, dims (..., band, ...)
-            With the bands and units of the fit.
-
-        Returns
-        -------
-        DataArray, same dims as `cube`
-            ``cube - inverse_transform(transform(cube))``, formed from deviations from
-            the mean.
-
-        Notes
-        -----
-        **Missing values:** NaN where a band is missing; bad bands are.
-        **Chunks:** any; lazy. **Cost:** as `transform` and `inverse_transform`.
-        """
+    def _rest_of(self, cube: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("residual")
-        ordered = self._aligned(cube, "take the residual of")
-        axis = ordered.get_axis_num(fitted.axis.dim)
-        data = over_blocks(
-            ordered.data,
-            axis,
+        rest = over_blocks(
+            cube.data,
+            cube.get_axis_num(fitted.axis.dim),
             Vectors(self._coder.rest, fitted.good, fitted.good, len(fitted.axis)),
         )
-        return self._as_it_came(ordered.copy(data=data), cube, ordered)
+        return cube.copy(data=rest)
 
     def evaluate(self, cube: xr.DataArray) -> xr.Dataset:
         """How well the model explains a cube, be it new or that of the fit.
@@ -181,16 +92,11 @@ class TrainedNetwork(FittedReduction):
                 "with scores are counted. Mark the bands that are always missing as "
                 "bad in the coordinate 'good_band', and fit again."
             )
-        units = {} if fitted.units is None else {"units": fitted.units}
-        return xr.Dataset(
-            {
-                "explained_by_scores": ("component", found.by_scores),
-                "r2_fit_mean": found.r2_fit_mean,
-                "r2_own_mean": found.r2_own_mean,
-                "rmse": (fitted.axis.dim, fitted.on_axis(found.rmse), units),
-                "n_samples": found.spectra,
-            },
-            coords={**self._component_coords(), **fitted.axis.to_coords()},
+        return self._report(
+            found.spectra,
+            found.by_scores,
+            (found.r2_fit_mean, found.r2_own_mean),
+            found.rmse,
         )
 
     def sample(self, n: int = 1, *, seed: int = 0) -> xr.DataArray:
@@ -265,10 +171,11 @@ class TrainedNetwork(FittedReduction):
             scores.ndim - 1,
             Vectors(self._coder.jacobian, every, places, bands * count),
         )
-        coords: dict[Any, Any] = {
-            k: v for k, v in scores.coords.items() if "component" not in v.dims
+        coords = {
+            **_coords(scores, "component"),
+            **fitted.axis.to_coords(),
+            **self._component_coords(),
         }
-        coords |= {**fitted.axis.to_coords(), **self._component_coords()}
         units = {} if fitted.units is None else {"units": fitted.units}
         return xr.DataArray(
             flat.reshape(*flat.shape[:-1], bands, count),
@@ -300,7 +207,6 @@ class TrainedNetwork(FittedReduction):
         return {"units"}
 
 
-def _coords(cube: xr.DataArray, fitted: Projection) -> Mapping[Any, Any]:
-    """Coordinates of a cube that have nothing to do with its bands."""
-    dim = fitted.axis.dim
-    return {k: v for k, v in cube.coords.items() if dim not in v.dims}
+def _coords(values: xr.DataArray, dim: str) -> dict[Any, Any]:
+    """Coordinates that have nothing to do with a dim."""
+    return {k: v for k, v in values.coords.items() if dim not in v.dims}
