@@ -132,7 +132,8 @@ def _layout(view: View) -> Any:
 
     from cubekit.viewer.page import Page  # noqa: PLC0415  needs the extra viewer
 
-    pn.extension()
+    # scripts from within the notebook: a page without a network would stay empty
+    pn.extension(inline=True)
     return Page(view).layout
 
 

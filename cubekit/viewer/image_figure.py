@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageFigure", "plain"]
 
-_HEIGHT = 440  # of the image itself, in pixels of the screen
+# in pixels of the screen
+_HEIGHT = 400  # of the image itself
+_LEFT, _RIGHT = 80, 100  # room for the numbers of the axis, and of the colour bar
 
 
 class ImageFigure:
@@ -27,9 +29,11 @@ class ImageFigure:
         self._view = view
         left, right, bottom, top = view.whole
         wide = _HEIGHT * ((right - left) / (top - bottom) if view.same_units else 1.25)
+        wide = int(np.clip(wide, 220, 640))
+        self.width = max(420, wide + _LEFT + _RIGHT)
         self.figure = figure(
             frame_height=_HEIGHT,
-            frame_width=int(np.clip(wide, 220, 720)),
+            frame_width=wide,
             x_range=bm.Range1d(left, right),
             y_range=bm.Range1d(bottom, top),
             tools="pan,wheel_zoom,box_zoom,box_select,lasso_select,reset",
@@ -39,10 +43,12 @@ class ImageFigure:
             x_axis_label=plain(view.x_label),
             y_axis_label=plain(view.y_label),
             background_fill_color="#d8d8d8",
-            min_border_right=100,  # the numbers of the colour bar
+            min_border_left=_LEFT,
+            min_border_right=_RIGHT,
             title=" ",
         )
         self.figure.grid.visible = False
+        self.figure.select_one(bm.BoxZoomTool).match_aspect = view.same_units
         self.window = view.whole
         self._draw_pixels()
         self._draw_marks()
@@ -54,7 +60,12 @@ class ImageFigure:
             **{name: name for name in names}, source=self.pixels, name="pixels"
         )
         self.mapper = bm.LinearColorMapper(palette=["#000000", "#ffffff"])
-        self.bar = bm.ColorBar(color_mapper=self.mapper, visible=False, width=14)
+        self.bar = bm.ColorBar(
+            color_mapper=self.mapper,
+            formatter=bm.BasicTickFormatter(power_limit_low=-5),
+            visible=False,
+            width=14,
+        )
         self.figure.add_layout(self.bar, "right")
 
     def _draw_marks(self) -> None:

@@ -33,6 +33,8 @@ _KINDS = {
 }
 _OF_ONE_BAND = {"band", "derivative"}
 _TICK = 30  # ms between two parts of a picture
+_WIDE = "stretch_width"
+_NARROWEST, _WIDEST = 420, 900  # of the spectra, in pixels of the screen
 
 
 class Page:
@@ -57,15 +59,27 @@ class Page:
         self._make_widgets()
         self.panes = (
             pn.pane.Bokeh(self.image.figure),
-            pn.pane.Bokeh(self.spectra.figure),
+            pn.pane.Bokeh(self.spectra.figure, sizing_mode="stretch_width"),
         )
-        left = pn.Column(pn.Row(self.kind, self.stretch), self.panes[0], self.band)
+        # the image keeps its shape; the spectra take what is left beside it, or the
+        # next line where that is little, as in a narrow notebook
+        left = pn.Column(
+            self.kind,
+            self.panes[0],
+            self.band,
+            self.stretch,
+            width=self.image.width,
+            styles={"flex": "0 0 auto"},
+        )
         right = pn.Column(
-            pn.Row(self.window, self.polyorder, self.deriv),
+            pn.Row(self.window, self.polyorder, self.deriv, sizing_mode=_WIDE),
             self.panes[1],
             pn.Row(self.clear, self.csv, self.netcdf),
+            styles={"flex": f"1 1 {_NARROWEST}px", "max-width": f"{_WIDEST}px"},
         )
-        self.layout = pn.Column(pn.Row(left, right), self.words)
+        self.layout = pn.Column(
+            pn.FlexBox(left, right, sizing_mode=_WIDE), self.words, sizing_mode=_WIDE
+        )
         self._listen()
         self.show()
 
@@ -78,16 +92,22 @@ class Page:
             label=axis.name,
             options={f"{axis.values[i]:.7g}{unit}": int(i) for i in order},
             value=int(order[len(order) // 2]),
-            sizing_mode="stretch_width",
+            sizing_mode=_WIDE,
         )
         self.stretch = widgets.RangeSlider(
-            label="stretch (percentiles)", end=100, step=0.5, value=(2, 98), width=230
+            label="stretch (percentiles)",
+            end=100,
+            step=0.5,
+            value=(2, 98),
+            sizing_mode=_WIDE,
         )
         longest = max(3, min(101, len(axis) - (len(axis) + 1) % 2))
 
         def slider(name: str, start: int, end: int, value: int, step: int = 1) -> Any:
             limits = {"start": start, "end": end, "value": min(value, end)}
-            return widgets.IntSlider(label=name, step=step, width=180, **limits)
+            return widgets.IntSlider(
+                label=name, step=step, min_width=100, sizing_mode=_WIDE, **limits
+            )
 
         self.window = slider("window (bands)", 3, longest, 11, 2)
         self.polyorder = slider("degree", 1, 6, 3)
@@ -100,7 +120,7 @@ class Page:
             callback=self._netcdf, filename="spectra.nc", label="netCDF", width=110
         )
         self.csv.disabled = self.netcdf.disabled = True
-        self.words = pn.pane.Str("", sizing_mode="stretch_width")
+        self.words = pn.pane.Str("", sizing_mode=_WIDE)
 
     def _listen(self) -> None:
         self.kind.param.watch(lambda _: self.show(), "value")

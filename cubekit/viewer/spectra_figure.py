@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SpectraFigure"]
 
 _COLUMNS = ("x", "y", "colour", "name")
+_INVITATION = "click in the image to see a spectrum"
 
 
 class SpectraFigure:
@@ -29,7 +30,7 @@ class SpectraFigure:
         self._axis = axis = view.axis
         ends = float(axis.values.min()), float(axis.values.max())
         common: dict[str, Any] = {
-            "width": 620,
+            "sizing_mode": "stretch_width",
             "tools": "pan,xwheel_zoom,box_zoom,reset,hover",
             "toolbar_location": "above",
             "active_scroll": "xwheel_zoom",
@@ -38,21 +39,35 @@ class SpectraFigure:
         what = plain(label_of(view.cube.name, view.cube.attrs))
         coordinate = plain(label_of(axis.name, {"units": axis.units}))
         self.upper = figure(
-            height=285, y_axis_label=what, title="measured (dots), smoothed", **common
+            frame_height=190, y_axis_label=what, title=_INVITATION, **common
         )
-        self.lower = figure(height=285, title=" ", x_axis_label=coordinate, **common)
-        self.figure = bm.Column(children=[self.upper, self.lower])
+        self.lower = figure(
+            frame_height=190, title=" ", x_axis_label=coordinate, **common
+        )
+        self.figure = bm.Column(
+            children=[self.upper, self.lower], sizing_mode="stretch_width"
+        )
         self.dots, self.smooth, self.derivative = (
             bm.ColumnDataSource({name: [] for name in _COLUMNS}) for _ in range(3)
         )
         dot = {"size": 3, "color": "colour", "alpha": 0.6}
         self.upper.scatter("x", "y", source=self.dots, **dot)
         line: dict[str, Any] = {"line_color": "colour", "line_width": 1.8}
-        self.upper.multi_line("x", "y", source=self.smooth, legend_field="name", **line)
+        smooth = self.upper.multi_line("x", "y", source=self.smooth, **line)
         self.lower.multi_line("x", "y", source=self.derivative, **line)
-        self.upper.legend.location = "top_left"
-        self.upper.legend.visible = False
-        self.upper.legend.background_fill_alpha = 0.7
+        # above the lines: beside them it would make the two figures differ in width
+        entries = bm.LegendItem(label={"field": "name"}, renderers=[smooth])
+        self.legend = bm.Legend(
+            items=[entries],
+            orientation="horizontal",
+            ncols=4,
+            location="left",
+            margin=0,
+            padding=0,
+            border_line_alpha=0,
+            visible=False,
+        )
+        self.upper.add_layout(self.legend, "above")
         self.cursors = []
         for plot in (self.upper, self.lower):
             hover = plot.select_one(bm.HoverTool)
@@ -113,4 +128,5 @@ class SpectraFigure:
         )
         self.lower.title.text = f"{words}, window of {window.window_length} bands"
         self.lower.yaxis.axis_label = plain(label_of(slope.name, slope.attrs))
-        self.upper.legend.visible = bool(picked)
+        self.upper.title.text = "measured (dots), smoothed" if picked else _INVITATION
+        self.legend.visible = bool(picked)
