@@ -64,7 +64,7 @@ def regions(
     """
     shape = tuple(d.shape[1] for d in differences)
     size = math.prod(shape)
-    own = np.arange(size, dtype=np.int32 if size < 2**31 else np.int64)
+    own: Labels = np.arange(size, dtype=np.int32 if size < 2**31 else np.int64)
     root = own.copy()
     label = root.reshape(shape)
     ties = [
@@ -87,7 +87,7 @@ def regions(
                     root[np.maximum(a, b)] = np.minimum(a, b)
             _follow(root)
     is_root = root == own
-    number = np.cumsum(is_root, dtype=own.dtype)
+    number: Labels = np.cumsum(is_root).astype(own.dtype)
     number -= 1
     return number[label], int(number[-1]) + 1
 
@@ -187,7 +187,7 @@ def _shifts(
     if not keys:
         return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
     key, place = np.unique(np.concatenate(keys), return_inverse=True)
-    number = np.bincount(place, np.concatenate(numbers))
+    number: Floats = np.bincount(place, np.concatenate(numbers)).astype(np.float64)
     return key, number, np.bincount(place, np.concatenate(totals)) / number
 
 

@@ -204,7 +204,8 @@ class GradientSolver:
         if field is not None:
             explained = _contract(field[part], pair.difference, k)
             left = np.subtract(left, explained, out=explained)
-        return left
+        equation: Floats = left
+        return equation
 
     def _normal(
         self,
@@ -244,7 +245,7 @@ def _equal(a: sparse.csr_array, b: sparse.csr_array) -> bool:
     return a.shape == b.shape and abs(a - b).max() == 0
 
 
-def _contract(x: Floats, matrix: sparse.csr_array, axis: int) -> Floats:
+def _contract(x: Array, matrix: sparse.csr_array, axis: int) -> Floats:
     return np.asarray(kernels.contract(x, matrix, axis))
 
 
