@@ -239,16 +239,16 @@ def _solve(
     residual, curl = np.zeros(others), np.zeros(others)
     values = np.broadcast_to(options.get("anchor", 0.0), others)
     for band in np.ndindex(others):  # one at a time: in float64 they are large
-        part = np.asarray(gradient[band], np.float64)
-        if "weights" not in options and np.isfinite(part).all():
-            found = Solution(solver.solve(part[None])[0])
+        part = gradient[band]
+        weight = np.isfinite(part)
+        if "weights" in options:
+            here = np.broadcast_to(options["weights"], gradient.shape)[band]
+            require_weights(here)
+            weight = np.where(weight, here, 0)
+        if "weights" not in options and weight.all():
+            found = Solution(solver.solve(part))
             weight = None
         else:
-            weight = np.isfinite(part).astype(np.float64)
-            if "weights" in options:
-                here = np.broadcast_to(options["weights"], gradient.shape)[band]
-                require_weights(here)
-                weight *= here
             found = solver.solve_weighted(part, weight)
             iterations[band], residual[band] = found.iterations, found.residual
         if inconsistency:

@@ -1,25 +1,45 @@
-"""Which samples of a field a gradient with gaps ties together, and how firmly."""
+"""Which samples of a field a gradient with gaps ties together, and how firmly.
+
+Nothing here is a graph of the plane: ties are read from the stencils, a slab at a time.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["aligned", "regions"]
+__all__ = ["aligned", "regions", "slabs", "take_means_off"]
 
+Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.intp]
+Labels = npt.NDArray[np.signedinteger[Any]]
+Part = tuple[slice, ...]
+
+_SLAB = 2**18  # samples: what is made of them stays in cache
+
+
+def slabs(shape: Sequence[int], axis: int | None = None) -> Iterator[Part]:
+    """Parts of a grid, that hold an axis whole if one is given."""
+    others = [k for k in range(len(shape)) if k != axis]
+    if not others:
+        yield (slice(None),)
+        return
+    cut = max(others, key=lambda k: shape[k])
+    size = max(1, _SLAB * shape[cut] // max(1, math.prod(shape)))
+    for start in range(0, shape[cut], size):
+        part = slice(start, start + size)
+        yield tuple(part if k == cut else slice(None) for k in range(len(shape)))
 
 
 def regions(
-    differences: Sequence[sparse.csr_array], weights: Sequence[Floats]
+    differences: Sequence[sparse.csr_array], weights: Sequence[Array]
 ) -> tuple[Labels, int]:
     """Label the samples that equations with a weight tie together.
 
@@ -35,82 +55,153 @@ def regions(
     label : array, (*grid)
     count : int
         Number of labels, those of samples in no equation included.
+
+    Notes
+    -----
+    Each sample points to another of its region, itself at first; ends of a tie that
+    point to different ones hang the later of these on the earlier. Pointers are
+    followed to their roots after each sweep over the ties, until no tie tells of two.
     """
     shape = tuple(d.shape[1] for d in differences)
     size = math.prod(shape)
-    # half the memory, and the graph is the largest thing here
-    narrow = np.int32 if size < 2**31 else np.int64
-    sample = np.arange(size, dtype=narrow).reshape(shape)
-    ends = []
-    for k, (difference, weight) in enumerate(zip(differences, weights, strict=True)):
-        lean = difference.copy()
-        lean.eliminate_zeros()
-        length = np.diff(lean.indptr)
-        for j in range(1, int(length.max(initial=0))):
-            rows = np.flatnonzero(length > j)
-            tied = np.take(weight, rows, axis=k) > 0
-            first = np.take(sample, lean.indices[lean.indptr[rows]], axis=k)[tied]
-            other = np.take(sample, lean.indices[lean.indptr[rows] + j], axis=k)[tied]
-            ends.append((first, other))
-    from scipy.sparse import csgraph  # noqa: PLC0415  heavy
+    own: Labels = np.arange(size, dtype=np.int32 if size < 2**31 else np.int64)
+    root = own.copy()
+    label = root.reshape(shape)
+    ties = [
+        (k, *tie)
+        for k, difference in enumerate(differences)
+        for tie in _ties(difference)
+    ]
+    joined = True
+    while joined:
+        joined = False
+        for k, rows, first, other in ties:
+            for part in slabs(shape, k):
+                tied = np.take(weights[k][part], rows, axis=k) > 0
+                a = root[np.take(label[part], first, axis=k)[tied]]
+                b = root[np.take(label[part], other, axis=k)[tied]]
+                apart = a != b
+                if apart.any():
+                    joined = True
+                    a, b = a[apart], b[apart]
+                    root[np.maximum(a, b)] = np.minimum(a, b)
+            _follow(root)
+    is_root = root == own
+    number: Labels = np.cumsum(is_root).astype(own.dtype)
+    number -= 1
+    return number[label], int(number[-1]) + 1
 
-    start, stop = (np.concatenate(part) for part in zip(*ends, strict=True))
-    ends.clear()
-    graph = sparse.coo_array(
-        (np.ones(len(start), np.int8), (start, stop)), (size, size)
-    ).tocsr()
-    del start, stop
-    count, label = csgraph.connected_components(graph, directed=False)
-    return label.reshape(shape).astype(np.intp), int(count)
+
+def _ties(difference: sparse.csr_array) -> Iterator[tuple[Array, Array, Array]]:
+    """Equations of some length, and the first and another sample of each."""
+    lean = difference.copy()
+    lean.eliminate_zeros()
+    length = np.diff(lean.indptr)
+    for j in range(1, int(length.max(initial=0))):
+        rows = np.flatnonzero(length > j)
+        start = lean.indptr[rows]
+        yield rows, lean.indices[start], lean.indices[start + j]
+
+
+def _follow(root: Labels) -> None:
+    """Let each pointer point to the end of its chain."""
+    while True:
+        further = root[root]
+        if np.array_equal(further, root):
+            return
+        root[:] = further
 
 
 def aligned(
     field: Floats,
-    gradient: Floats,
-    known: npt.NDArray[np.bool_],
+    gradient: Array,
+    weights: Array,
     label: Labels,
     coordinates: Sequence[Floats],
-) -> tuple[Floats, Labels]:
+) -> Labels:
     """Shift interleaved parts of a field so that neighbours agree with the gradient.
 
     Central differences tie a sample to the second next: away from the edges of the
     grid the even and the odd samples of a region are parts of their own. The mean of
-    the gradient between neighbours sets them against one another.
+    the gradient between neighbours sets them against one another, by least squares
+    over all neighbours. `field` is changed.
 
     Returns
     -------
-    field : array, (*grid)
     label : array, (*grid)
         One label for each region.
     """
-    starts, stops, shifts = [], [], []
-    for k, x in enumerate(coordinates):
-        ahead = (slice(None),) * k + (slice(1, None),)
-        back = (slice(None),) * k + (slice(None, -1),)
-        both = known[k][back] & known[k][ahead]
-        both &= label[back] != label[ahead]  # the others agree already
-        here = np.nonzero(both)
-        there = (*here[:k], here[k] + 1, *here[k + 1 :])
-        mean = (gradient[k][here] + gradient[k][there]) / 2
-        starts.append(label[here])
-        stops.append(label[there])
-        shifts.append(np.diff(x)[here[k]] * mean - (field[there] - field[here]))
-    start, stop, shift = map(np.concatenate, (starts, stops, shifts))
+    count = int(label.max()) + 1
+    pairs, weight, shift = _shifts(field, gradient, weights, label, coordinates)
     from scipy.sparse import csgraph, linalg  # noqa: PLC0415  heavy
 
-    count = int(label.max()) + 1
-    equation = np.arange(len(shift))
-    ones = np.ones(len(shift))
-    matrix = sparse.coo_array(
-        (
-            np.concatenate([-ones, ones]),
-            (np.concatenate([equation, equation]), np.concatenate([start, stop])),
-        ),
-        (len(shift), count),
-    ).tocsr()
+    start, stop = np.divmod(pairs, count)
     constant = np.zeros(count)
-    if len(shift):
-        constant = linalg.lsqr(matrix, shift, atol=1e-14, btol=1e-14)[0]
-    graph = sparse.coo_array((ones, (start, stop)), (count, count))
+    if len(pairs):
+        # one equation for each pair of parts, as heavy as it has neighbours
+        equation = np.arange(len(pairs))
+        heavy = np.sqrt(weight)
+        matrix = sparse.coo_array(
+            (
+                np.concatenate([-heavy, heavy]),
+                (np.concatenate([equation, equation]), np.concatenate([start, stop])),
+            ),
+            (len(pairs), count),
+        ).tocsr()
+        constant = linalg.lsqr(matrix, heavy * shift, atol=1e-14, btol=1e-14)[0]
+    graph = sparse.coo_array((np.ones(len(pairs)), (start, stop)), (count, count))
     _, region = csgraph.connected_components(graph, directed=False)
-    return field + constant[label], region[label].astype(np.intp)
+    for part in slabs(field.shape):
+        field[part] += constant[label[part]]
+    return region.astype(label.dtype)[label]
+
+
+def _shifts(
+    field: Floats,
+    gradient: Array,
+    weights: Array,
+    label: Labels,
+    coordinates: Sequence[Floats],
+) -> tuple[Array, Floats, Floats]:
+    """Pairs of parts that are neighbours, how often, and the mean step between them."""
+    count = int(label.max()) + 1
+    keys, numbers, totals = [], [], []
+    for k, x in enumerate(coordinates):
+        step = np.diff(x).reshape([-1 if j == k else 1 for j in range(field.ndim)])
+        ahead = (slice(None),) * k + (slice(1, None),)
+        back = (slice(None),) * k + (slice(None, -1),)
+        for part in slabs(field.shape, k):
+            known, here = weights[k][part] > 0, label[part]
+            both = known[back] & known[ahead]
+            both &= here[back] != here[ahead]  # the others agree already
+            if not both.any():
+                continue
+            slope = gradient[k][part].astype(np.float64)
+            mean = (slope[back] + slope[ahead]) / 2
+            missed = step * mean - np.diff(field[part], axis=k)
+            key = here[back][both].astype(np.int64) * count + here[ahead][both]
+            key, place = np.unique(key, return_inverse=True)
+            keys.append(key)
+            numbers.append(np.bincount(place))
+            totals.append(np.bincount(place, missed[both]))
+    if not keys:
+        return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+    key, place = np.unique(np.concatenate(keys), return_inverse=True)
+    number: Floats = np.bincount(place, np.concatenate(numbers)).astype(np.float64)
+    return key, number, np.bincount(place, np.concatenate(totals)) / number
+
+
+def take_means_off(
+    field: Floats, label: Labels, covered: npt.NDArray[np.bool_]
+) -> None:
+    """Take the mean off each region of a field; NaN where it is not covered."""
+    count = int(label.max()) + 1
+    number, total = np.zeros((2, count))
+    for part in slabs(field.shape):
+        inside = label[part][covered[part]]
+        number += np.bincount(inside, minlength=count)
+        total += np.bincount(inside, field[part][covered[part]], minlength=count)
+    means = total / np.maximum(number, 1)
+    for part in slabs(field.shape):
+        field[part] -= means[label[part]]
+    field[~covered] = np.nan

@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit import kernels
-from cubekit.integration.regions import aligned, regions
+from cubekit.integration.regions import aligned, regions, slabs, take_means_off
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 __all__ = ["AxisPair", "GradientSolver", "Solution"]
 
+Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 _EPSILON = np.finfo(np.float64).eps
@@ -45,7 +46,7 @@ class Solution(NamedTuple):
     field: Floats
     iterations: int = 0
     residual: float = 0.0
-    region: npt.NDArray[np.intp] | None = None  # label of each sample; None if all one
+    region: Array | None = None  # label of each sample; None if all one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,80 +87,71 @@ class GradientSolver:
         with _lock:  # one thread decomposes, the others wait
             return self._modes
 
-    def solve(self, gradient: Floats) -> Floats:
-        """Field of least norm for complete gradients, (band, direction, *grid)."""
+    def solve(self, gradient: Array) -> Floats:
+        """Field of least norm for a complete gradient, (direction, *grid)."""
         field = self._regular(self._normal(gradient))
         # the normal equations square the condition: solve for what they missed
         field += self._regular(self._normal(gradient, field))
-        field -= field.mean(axis=tuple(range(1, field.ndim)), keepdims=True)
+        field -= field.mean()
         return field
 
-    def solve_weighted(self, gradient: Floats, weights: Floats) -> Solution:
+    def solve_weighted(self, gradient: Array, weights: Array) -> Solution:
         """Field for a gradient with gaps, (direction, *grid), by conjugate gradients.
 
-        NaN where no equation with a weight tells of the field. Each region has a mean
-        of zero.
+        `weights`, zero for a gap, may be of any dtype, boolean too. NaN where no
+        equation with a weight tells of the field. Each region has a mean of zero.
         """
-        known = np.where(weights > 0, gradient, 0)
         rows = [
             self._weights_of_equations(k, weight) for k, weight in enumerate(weights)
         ]
-        covered = np.zeros(gradient.shape[1:], np.bool_)
-        for k, row in enumerate(rows):
-            reach = abs(self.axes[k].difference).T.tocsr()
-            covered |= _contract((row > 0).astype(np.float64), reach, k) > 0
-        field, iterations, residual = self._conjugate_gradients(known, rows)
+        field, iterations, residual = self._conjugate_gradients(gradient, rows, weights)
         label, count = regions([pair.difference for pair in self.axes], rows)
         if count > 1:
             coordinates = [pair.coordinates for pair in self.axes]
-            field, label = aligned(field, known, weights > 0, label, coordinates)
-        field = _without_means(field, label, covered)
-        field = np.where(covered, field, np.nan)
+            label = aligned(field, gradient, weights, label, coordinates)
+        take_means_off(field, label, self._covered(rows))
         return Solution(field, iterations, residual, label)
 
     def inconsistency(
-        self, gradient: Floats, field: Floats, weights: Floats | None
+        self, gradient: Array, field: Floats, weights: Array | None
     ) -> float:
         """Root mean square of what no field explains, over the equations that count."""
         squares, count = 0.0, 0
-        for k, pair in enumerate(self.axes):
-            left = self._averaged(k, gradient[None, k])[0]
-            left = left - _contract(field, pair.difference, k)
+        for k in range(len(self.axes)):
+            row = None
             if weights is not None:
-                left = left[self._weights_of_equations(k, weights[k]) > 0]
-            squares += float(np.vdot(left, left))
-            count += left.size
+                row = self._weights_of_equations(k, weights[k])
+            for part in slabs(field.shape, k):
+                left = self._equations(k, part, gradient, field)
+                if row is not None:
+                    left = left[row[part] > 0]
+                squares += float(np.vdot(left, left))
+                count += left.size
         return math.sqrt(squares / count) if count else 0.0
 
     def _conjugate_gradients(
-        self, gradient: Floats, rows: list[Floats]
+        self, gradient: Array, rows: list[Array], weights: Array
     ) -> tuple[Floats, int, float]:
-        """Minimise, preconditioned by the solution on the whole grid."""
+        """Minimise, preconditioned by the solution on the whole grid.
 
-        def normal(field: Floats | None) -> Floats:
-            total = np.zeros(gradient.shape[1:])
-            for k, (pair, row) in enumerate(zip(self.axes, rows, strict=True)):
-                if field is None:
-                    equation = self._averaged(k, gradient[None, k])[0]
-                else:
-                    equation = _contract(field, pair.difference, k)
-                total += _contract(row * equation, _transposed(pair), k)
-            return total
-
+        Holds five planes: the field, what is left, the direction, and two to work in.
+        """
         field = np.zeros(gradient.shape[1:])
-        left = normal(None)
-        better = self._regular(left[None])[0]
+        left = self._normal(gradient, rows=rows, weights=weights)
+        better = self._regular(left)
         direction = better.copy()
         size = start = float(np.vdot(left, better))
         iterations = 0
         while size > self.tolerance**2 * start and iterations < self.max_iterations:
-            image = normal(direction)
-            step = size / float(np.vdot(direction, image))
-            field += step * direction
+            del better  # before the next ones are made
+            image = self._normal(None, direction, rows)  # less what it explains
+            step = size / -float(np.vdot(direction, image))
             image *= step
-            left -= image
-            del image  # before the next ones are made
-            better = self._regular(left[None])[0]
+            left += image
+            np.multiply(direction, step, out=image)
+            field += image
+            del image
+            better = self._regular(left)
             size, before = float(np.vdot(left, better)), size
             direction *= size / before
             direction += better
@@ -167,46 +159,85 @@ class GradientSolver:
         residual = math.sqrt(max(size, 0.0) / start) if start > 0 else 0.0
         return field, iterations, residual
 
-    def _weights_of_equations(self, k: int, weights: Floats) -> Floats:
+    def _covered(self, rows: list[Array]) -> npt.NDArray[np.bool_]:
+        """Samples that some equation with a weight tells of."""
+        covered = np.zeros([len(pair.coordinates) for pair in self.axes], np.bool_)
+        for k, (pair, row) in enumerate(zip(self.axes, rows, strict=True)):
+            reach = abs(pair.difference).T.tocsr()
+            for part in slabs(covered.shape, k):
+                counts = (row[part] > 0).astype(np.float32)
+                covered[part] |= _contract(counts, reach, k) > 0
+        return covered
+
+    def _weights_of_equations(self, k: int, weights: Array) -> Array:
         """Weight of each equation: zero where it needs a sample that has none."""
         average = self.axes[k].average
         if average is None:
             return weights
-        missing = _contract((weights == 0).astype(np.float64), average, k) > 0
-        weight = _contract(weights, average, k)
-        weight[missing] = 0
-        return weight
+        shape = list(weights.shape)
+        shape[k] = average.shape[0]
+        row = np.empty(shape, weights.dtype)
+        for part in slabs(weights.shape, k):
+            here = weights[part]
+            missing = _contract((here == 0).astype(np.float32), average, k) > 0
+            weight = _contract(here.astype(np.float64), average, k)
+            row[part] = np.where(missing, 0, weight)
+        return row
 
-    def _averaged(self, k: int, component: Floats) -> Floats:
-        """Component of gradients, (band, *grid), as the equations have it."""
-        average = self.axes[k].average
-        if average is None:
-            return component
-        return _contract(component, average, k + 1)
+    def _equations(
+        self,
+        k: int,
+        part: tuple[slice, ...],
+        gradient: Array | None,
+        field: Floats | None = None,
+        weights: Array | None = None,
+    ) -> Floats:
+        """Component of a gradient less what a field explains, in a part of the grid."""
+        pair = self.axes[k]
+        left: Any = 0.0
+        if gradient is not None:
+            left = gradient[k][part].astype(np.float64)
+            if weights is not None:
+                left[weights[k][part] == 0] = 0
+            if pair.average is not None:
+                left = _contract(left, pair.average, k)
+        if field is not None:
+            explained = _contract(field[part], pair.difference, k)
+            left = np.subtract(left, explained, out=explained)
+        equation: Floats = left
+        return equation
 
-    def _normal(self, gradient: Floats, field: Floats | None = None) -> Floats:
+    def _normal(
+        self,
+        gradient: Array | None,
+        field: Floats | None = None,
+        rows: list[Array] | None = None,
+        weights: Array | None = None,
+    ) -> Floats:
         """Right hand side of the normal equations, less what a field explains."""
-        total = np.zeros((gradient.shape[0], *gradient.shape[2:]))
+        total = np.zeros([len(pair.coordinates) for pair in self.axes])
         for k, pair in enumerate(self.axes):
-            equation = self._averaged(k, gradient[:, k])
-            if field is not None:
-                explained = _contract(field, pair.difference, k + 1)
-                equation = np.subtract(equation, explained, out=explained)
-            total += _contract(equation, _transposed(pair), k + 1)
+            transposed = pair.difference.T.tocsr()
+            for part in slabs(total.shape, k):  # so that no plane is made on the way
+                equation = self._equations(k, part, gradient, field, weights)
+                if rows is not None:
+                    equation *= rows[k][part]
+                total[part] += _contract(equation, transposed, k)
         return total
 
     def _regular(self, right: Floats) -> Floats:
-        """Solve the normal equations of the whole grid, (band, *grid)."""
+        """Solve the normal equations of the whole grid."""
         modes = self._decomposed()
         for k, (_, V) in enumerate(modes):
-            right = _along(right, V, k + 1)
-        total = functools.reduce(
-            np.add.outer, [values for values, _ in modes], np.zeros(())
-        )
-        total[total == 0] = np.inf  # a field without gradient: the result has none
-        right /= total
+            right = _along(right, V, k)
+        first, *others = [values for values, _ in modes]
+        rest = functools.reduce(np.add.outer, others, np.zeros(()))
+        for k, value in enumerate(first):
+            total = value + rest
+            # a field without gradient: the result has none
+            right[k] /= np.where(total == 0, np.inf, total)
         for k, (_, V) in enumerate(modes):
-            right = _along(right, V.T, k + 1)
+            right = _along(right, V.T, k)
         return right
 
 
@@ -214,7 +245,7 @@ def _equal(a: sparse.csr_array, b: sparse.csr_array) -> bool:
     return a.shape == b.shape and abs(a - b).max() == 0
 
 
-def _contract(x: Floats, matrix: sparse.csr_array, axis: int) -> Floats:
+def _contract(x: Array, matrix: sparse.csr_array, axis: int) -> Floats:
     return np.asarray(kernels.contract(x, matrix, axis))
 
 
@@ -225,17 +256,3 @@ def _along(x: Floats, V: Floats, axis: int) -> Floats:
     if axis == x.ndim - 2:
         return V.T @ x
     return np.moveaxis(np.moveaxis(x, axis, -1) @ V, -1, axis)
-
-
-def _transposed(pair: AxisPair) -> sparse.csr_array:
-    return pair.difference.T.tocsr()
-
-
-def _without_means(
-    field: Floats, label: npt.NDArray[Any], covered: npt.NDArray[np.bool_]
-) -> Floats:
-    inside = label[covered]
-    count = np.bincount(inside, minlength=label.max() + 1)
-    total = np.bincount(inside, field[covered], minlength=len(count))
-    means: Floats = total / np.maximum(count, 1)
-    return np.asarray(field - means[label])
