@@ -8,10 +8,12 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from scipy import linalg
+from scipy import linalg, sparse
+from scipy.sparse import csgraph
 from test_spatial import cube_of, grid
 
 import cubekit as ck
+from cubekit.integration.regions import regions
 
 NAMES = ("z", "y", "x")
 
@@ -196,6 +198,17 @@ def test_gaps_are_solved_in_a_hundred_iterations():
     assert float(abs(error - error.mean()).max()) < 1e-8
 
 
+@pytest.mark.parametrize("chunks", [None, {"y": 9}])
+def test_stopping_short_of_the_tolerance_is_said_lazily_too(chunks):
+    gradient = ck.gradient(with_gaps()[1])
+    gradient = gradient if chunks is None else gradient.chunk(chunks)
+    with pytest.warns(
+        RuntimeWarning, match=r"stopped after 3 iterations at a residual"
+    ):
+        found = ck.integrate_gradient(gradient, max_iterations=3).compute()
+    assert ("iterations" in found.attrs) == (chunks is None)
+
+
 def test_a_gap_gives_the_dense_weighted_least_squares_solution():
     field = smooth((9, 8))
     rng = np.random.default_rng(0)
@@ -256,6 +269,32 @@ def test_the_interleaved_samples_of_an_island_are_set_against_one_another():
     assert float(error.std()) < 1e-8
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("kind", ["uniform", "jittered"])
+def test_regions_are_the_components_of_the_graph_of_their_ties(share, kind):
+    rng = np.random.default_rng(0)
+    differences = [
+        ck.derivative_operator(ck.Axis("x", grid(kind, n)), accuracy=accuracy).matrix
+        for n, accuracy in ((23, 2), (17, 4))
+    ]
+    weights = [rng.random((23, 17)) < share for _ in differences]
+    sample = np.arange(23 * 17).reshape(23, 17)
+    start, stop = [], []
+    for k, difference in enumerate(differences):
+        for i, row in enumerate(difference.toarray()):
+            ends = np.moveaxis(sample, k, 0)[np.flatnonzero(row)]
+            tied = ends[:, np.moveaxis(weights[k], k, 0)[i]]
+            start.append(np.broadcast_to(tied[0], tied[1:].shape).ravel())
+            stop.append(tied[1:].ravel())
+    ends = (np.concatenate(start), np.concatenate(stop))
+    graph = sparse.coo_array((np.ones(len(ends[0])), ends), (sample.size,) * 2)
+    count, want = csgraph.connected_components(graph, directed=False)
+    label, found = regions(differences, weights)
+    assert found == count
+    # one label for each component, and one component for each label
+    assert len(np.unique(label.ravel() * count + want)) == count
+
+
 def test_bands_with_and_without_gaps_are_solved_each_its_way():
     whole, gappy = with_gaps((20, 24))
     both = xr.concat([whole, gappy], "band")
@@ -277,10 +316,11 @@ def test_a_gradient_of_which_nothing_is_known_gives_nan():
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_large_plane_takes_at_most_ten_planes_of_memory():
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_large_plane_takes_at_most_ten_planes_of_memory(gaps):
     """Peak of a process beyond its imports, gradient and field included."""
     code = """
-    import numpy as np, xarray as xr, cubekit as ck
+    import sys, numpy as np, xarray as xr, cubekit as ck
     from pathlib import Path
 
     def peak():  # of this process alone: ru_maxrss begins with that of its parent
@@ -291,17 +331,22 @@ def test_a_large_plane_takes_at_most_ten_planes_of_memory():
         y, x = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, (2, n)), axis=1)
         values = np.empty((2, n, n))
         values[0], values[1] = np.cos(y)[:, None], np.sin(x)
+        if gaps:  # a hole, and a row that leaves two regions
+            values[:, n // 3 : n // 2, n // 3 : n // 2] = np.nan
+            values[:, n // 8] = np.nan
         coords = {"direction": ["y", "x"], "y": y, "x": x}
         return xr.DataArray(values, coords, ("direction", "y", "x"))
 
-    ck.integrate_gradient(gradient(64))  # what threads and libraries take once
+    gaps = sys.argv[1] == "True"
+    options = {"max_iterations": 3} if gaps else {}
+    ck.integrate_gradient(gradient(64), **options)  # what is taken once
     before = peak()
-    field = ck.integrate_gradient(gradient(2048))
-    assert np.isfinite(field).all()
+    field = ck.integrate_gradient(gradient(2048), **options)
+    assert np.isfinite(field).all() != gaps
     print((peak() - before) / (2048**2 * 8))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-c", textwrap.dedent(code), str(gaps)],
         capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     print(f"\n{float(done.stdout):.2f} planes")

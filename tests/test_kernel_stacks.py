@@ -92,3 +92,16 @@ def test_of_equal_measures_the_first_is_taken_for_any_chunks():
             (0, 1),
         )
         assert lazy.compute().tolist() == want.tolist()
+
+
+def test_large_chunks_are_cut_and_small_ones_are_not():
+    small = da.zeros((4, 300, 200), chunks=(4, 100, 200))
+    assert kernels.in_pieces(small).chunks == small.chunks
+    large = da.zeros((4, 3000, 2000), chunks=(4, 1700, 2000), dtype="f4")
+    cut = kernels.in_pieces(large)
+    sizes = [max(lengths) for lengths in cut.chunks]
+    assert np.prod(sizes) <= 2**21
+    for before, after in zip(large.chunks, cut.chunks, strict=True):
+        assert set(np.cumsum(before)) <= set(np.cumsum(after))
+    values = np.zeros((2, 3))
+    assert kernels.in_pieces(values) is values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -82,7 +83,8 @@ def integrate_gradient(
     DataArray, dims of `gradient` without direction
         float32 or float64 as `gradient`. In memory, with gaps or weights, its attrs
         hold the number of ``iterations`` and the ``residual`` they left (the largest
-        over all bands); they are not known of a lazy result, see `residual`.
+        over all bands). Attrs cannot wait for a computation: of a lazy result take
+        ``residual=True``, which gives both for each band, lazily.
     Dataset, if `residual`
         The field, ``curl_residual`` (root mean square of the part of the gradient that
         is no gradient of a field), ``iterations`` and ``residual``, one for each band.
@@ -95,6 +97,12 @@ def integrate_gradient(
         is computed).
     CoordinateError
         If a coordinate is missing or not strictly monotonic.
+
+    Warns
+    -----
+    RuntimeWarning
+        If conjugate gradients stop before they reach the tolerance, for a lazy result
+        when it is computed.
 
     Notes
     -----
@@ -251,6 +259,14 @@ def _solve(
         else:
             found = solver.solve_weighted(part, weight)
             iterations[band], residual[band] = found.iterations, found.residual
+            if found.residual > solver.tolerance:
+                warnings.warn(
+                    f"{_NAME}: conjugate gradients stopped after {found.iterations} "
+                    f"iterations at a residual of {found.residual:.1e}; the tolerance "
+                    f"is {solver.tolerance:g}. Raise max_iterations or tolerance.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
         if inconsistency:
             curl[band] = solver.inconsistency(part, found.field, weight)
         if place is not None:

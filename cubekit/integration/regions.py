@@ -182,7 +182,7 @@ def _shifts(
             key = here[back][both].astype(np.int64) * count + here[ahead][both]
             key, place = np.unique(key, return_inverse=True)
             keys.append(key)
-            numbers.append(np.bincount(place))
+            numbers.append(np.bincount(place).astype(np.float64))
             totals.append(np.bincount(place, missed[both]))
     if not keys:
         return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)

@@ -194,7 +194,7 @@ class GradientSolver:
     ) -> Floats:
         """Component of a gradient less what a field explains, in a part of the grid."""
         pair = self.axes[k]
-        left: Any = 0.0
+        left: Floats = np.zeros(())
         if gradient is not None:
             left = gradient[k][part].astype(np.float64)
             if weights is not None:

@@ -1,7 +1,7 @@
 """Pure arrays: the one place that knows chunks, dtypes and missing values."""
 
 from cubekit.kernels.chunked import contract, thread_count
-from cubekit.kernels.extremum import least, take
+from cubekit.kernels.extremum import in_pieces, least, take
 from cubekit.kernels.gaps import Latent, LatentSums, expect, solve
 from cubekit.kernels.noise import Neighbours, Noise, neighbours
 from cubekit.kernels.pooling import Moments, merge
@@ -25,6 +25,7 @@ __all__ = [
     "contract_stack",
     "eigenvalues",
     "expect",
+    "in_pieces",
     "least",
     "merge",
     "moments",

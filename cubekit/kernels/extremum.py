@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["least", "take"]
+__all__ = ["in_pieces", "least", "take"]
 
 Array = npt.NDArray[Any]
+
+# samples that are worth a task: what is made of them is some times as large
+_PIECE = 2**21
 
 
 def least(measure: Any, values: Any, below: float, axes: tuple[int, ...]) -> Any:
@@ -62,6 +66,30 @@ def least(measure: Any, values: Any, below: float, axes: tuple[int, ...]) -> Any
     )
 
 
+def in_pieces(x: Array | da.Array) -> Array | da.Array:
+    """Dask array whose large chunks are cut along their first axes; any other as it is.
+
+    The work on a piece holds pieces beside it, and no second chunk.
+    """
+    if not isinstance(x, da.Array):
+        return x
+    chunks = list(x.chunks)
+    size = math.prod(max(lengths, default=0) for lengths in chunks)
+    for k, lengths in enumerate(chunks):
+        longest = max(lengths, default=0)
+        if size <= _PIECE:
+            break
+        most = max(1, _PIECE * longest // size)
+        chunks[k] = tuple(
+            min(most, length - start)
+            for length in lengths
+            for start in range(0, length, most)
+        )
+        size = size // longest * most
+    cut: da.Array = x.rechunk(tuple(chunks))
+    return cut
+
+
 def take(values: Array, positions: Array | da.Array) -> Array | da.Array:
     """Values at positions that may be NaN: there the result is missing, NaN or NaT."""
     missing: Any = np.nan
@@ -95,19 +123,22 @@ def _least_of_block(
     corner = [0] * measure.ndim
     if block_info:
         corner = [start for start, _ in block_info[0]["array-location"]]
-    position = np.zeros((1,) * measure.ndim)
+    others = [k for k in range(measure.ndim) if k not in axes]
+    allowed = np.isfinite(measure)
+    allowed &= values < below
+    left = np.where(allowed, measure, np.inf).transpose([*others, *axes])
+    kept, searched = left.shape[: len(others)], left.shape[len(others) :]
+    # the first in the order of the axes here is the first in that of their whole, too
+    at = np.unravel_index(left.reshape(*kept, -1).argmin(axis=-1), searched)
+    place = dict(zip(axes, at, strict=True))
+    place |= dict(zip(others, np.indices(kept, sparse=True), strict=True))
+    index = tuple(place[k] for k in range(measure.ndim))
+    position = np.zeros(kept)
     for k, length in zip(axes, lengths, strict=True):
-        shape = [-1 if j == k else 1 for j in range(measure.ndim)]
-        index = corner[k] + np.arange(measure.shape[k], dtype=np.float64)
-        position = position * length + index.reshape(shape)
-    allowed = (values < below) & np.isfinite(measure)
-    parts = [
-        np.where(allowed, part, np.nan)
-        for part in np.broadcast_arrays(measure, values, position)
-    ]
-    return _least_of_parts(
-        np.array(parts, np.float64), tuple(k + 1 for k in axes), True
-    )
+        position = position * length + (corner[k] + place[k])
+    found = np.array([measure[index], values[index], position], np.float64)
+    found[:, ~allowed[index]] = np.nan
+    return np.expand_dims(found, tuple(k + 1 for k in axes))
 
 
 def _least_of_parts(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import xarray as xr
 
 from cubekit import kernels
+from cubekit.arguments import require_real
 from cubekit.axis import Axis
 from cubekit.spatial.first import gradient_magnitude
 from cubekit.spatial.second import hessian_norm, laplacian
@@ -90,6 +91,9 @@ def flattest(
         "laplacian": laplacian,
         "gradient": gradient_magnitude,
     }[by]
+    require_real(cube, "flattest")
+    # large chunks are cut first: what is made of each is several times as large
+    cube = cube.copy(data=kernels.in_pieces(cube.data))
     measure = function(
         cube, coords, accuracy=accuracy, periodic=periodic, geographic=geographic
     )
