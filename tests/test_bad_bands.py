@@ -114,6 +114,48 @@ def test_the_axis_and_its_bad_bands_are_kept(make_cube):
     xr.testing.assert_identical(got["wavelength"], cube["wavelength"])
 
 
+def through(model, cube):
+    return model.inverse_transform(model.transform(cube))
+
+
+SURVIVORS = {
+    "savgol_filter": lambda cube: ck.savgol_filter(cube, 5),
+    "refit": lambda cube: ck.savgol_filter(cube, 5, missing="refit"),
+    "derivative": lambda cube: ck.derivative(cube, "wavelength"),
+    "resample": lambda cube: ck.resample(cube, cube),
+    "remove_continuum": ck.remove_continuum,
+    "normalize": ck.normalize,
+    "convert_axis": lambda cube: ck.convert_axis(cube, "eV"),
+    "gradient": ck.gradient,
+    "hessian": ck.hessian,
+    "laplacian": ck.laplacian,
+    "gradient_magnitude": ck.gradient_magnitude,
+    "inverse of PCA": lambda cube: through(ck.PCA(3).fit(cube), cube),
+}
+
+
+@pytest.mark.parametrize("name", SURVIVORS)
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_marks_survive_every_operator_and_the_file(make_cube, tmp_path, name, suffix):
+    marked_cube = ck.mark_bad(make_cube(), [(445, 462), (500, 520)])
+    good = marked_cube["good_band"].values
+    assert 0 < good.sum() < 40
+    made = SURVIVORS[name](marked_cube)
+    path = ck.save_cube(made.rename("made"), tmp_path / f"made{suffix}")
+    read = ck.open_cube(path)
+    assert read["good_band"].dtype == bool
+    np.testing.assert_array_equal(read["good_band"], good)
+    assert read["good_band"].dims == made["good_band"].dims
+    np.testing.assert_array_equal(read.transpose(*made.dims), made)
+    if name not in {"convert_axis", "gradient", "hessian", "laplacian"} | {
+        "gradient_magnitude",
+        "inverse of PCA",
+    }:
+        assert np.isnan(read.values[..., ~good]).all()
+        again = ck.savgol_filter(read, 5, missing="refit")  # and are honoured
+        assert np.isfinite(again.values[..., good]).all()
+
+
 def test_a_run_of_bad_bands_as_long_as_the_window_is_an_end_of_the_axis():
     x = 400 + 5.0 * np.arange(40)
     for run, joined in [(4, True), (5, False)]:

@@ -49,6 +49,34 @@ def test_five_hundred_nanometres_in_all_units(units, name, expected):
     assert got[name].to_index() is not None
 
 
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        *((s, "nm") for s in ("Nanometers", "NANOMETRE", "$nm$", "Wavelength (nm)")),
+        *((s, "um") for s in ("µm", "\u03bcm", "Micrometers", "microns", "[um]")),
+        *((s, "cm-1") for s in ("1/cm", "cm^-1", "cm\u207b\u00b9", "cm**-1", "/cm")),
+        ("wavenumber (cm-1)", "cm-1"),
+        ("meV", "meV"),
+    ],
+)
+def test_units_are_understood_as_files_spell_them(spelling, name):
+    values = [500.0, 600.0, 700.0]
+    cube, plain = (cube_of(values, values, units=u, name="a") for u in (spelling, name))
+    assert ck.Axis.from_cube(cube).name == "a"  # found as the spectral one
+    for units in ("THz", "um"):
+        got, expected = (ck.convert_axis(c, units) for c in (cube, plain))
+        xr.testing.assert_identical(got, expected)
+    target = ck.Axis("a", [550.0, 650.0], units=name)
+    np.testing.assert_allclose(ck.resample(cube, target), [550, 650])
+    smooth = ck.savgol_operator(ck.Axis("a", values, units=name), 3, 1)
+    np.testing.assert_allclose(smooth(cube), values)
+
+
+def test_a_symbol_in_another_case_is_another_unit():
+    with pytest.raises(ck.CoordinateError, match="is in 'mev'"):
+        ck.convert_axis(cube_of([1.0], [1.0], units="mev"), "nm")
+
+
 def test_decimal_units_are_rounded_once():
     x = np.arange(400.0, 2500.0)
     np.testing.assert_array_equal(

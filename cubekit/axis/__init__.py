@@ -3,6 +3,12 @@
 from cubekit.axis.axis import Axis
 from cubekit.axis.coordinates import require_dataarray
 from cubekit.axis.gaps import wide_steps
-from cubekit.axis.units import derivative_units
+from cubekit.axis.units import derivative_units, spectral_units
 
-__all__ = ["Axis", "derivative_units", "require_dataarray", "wide_steps"]
+__all__ = [
+    "Axis",
+    "derivative_units",
+    "require_dataarray",
+    "spectral_units",
+    "wide_steps",
+]

@@ -19,6 +19,7 @@ from cubekit.axis.coordinates import (
     spectral_coordinate,
 )
 from cubekit.axis.gaps import wide_steps
+from cubekit.axis.units import differ
 from cubekit.errors import AxisMismatchError, CoordinateError
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ class Axis:
                 f"axis {self.dim!r} has {len(self)} samples, "
                 f"the other gives {len(other)}"
             )
-        if self.units and other.units and self.units != other.units:
+        if differ(self.units, other.units):
             return (
                 f"{self.name!r} is in {self.units} in one, {other.units} in the other"
             )

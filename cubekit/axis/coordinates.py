@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit.axis.units import spectral_units
 from cubekit.errors import CoordinateError
 
 if TYPE_CHECKING:
@@ -43,12 +44,8 @@ _NAMES = (
     "band",
     "bands",
 )
-_UNITS = {
-    *("nm", "nanometer", "nanometers", "nanometre", "nanometres"),
-    *("um", "µm", "μm", "micrometer", "micrometers", "micron", "microns"),
-    *("angstrom", "Angstrom", "cm-1", "cm^-1", "1/cm", "eV", "keV", "meV"),
-    *("Hz", "MHz", "GHz", "THz"),
-}
+# of lengths that are seldom wavelengths
+_NOT_SPECTRAL_ALONE = {None, "m", "m-1"}
 
 
 def require_dataarray(cube: Any, function: str | None = None) -> None:
@@ -153,7 +150,8 @@ def spectral_coordinate(cube: xr.DataArray) -> Hashable:
         ),
         "name": lambda name: str(name).lower() in _NAMES,
         "units": lambda name: (
-            str(candidates[name].attrs.get("units")).strip("$ ") in _UNITS
+            spectral_units(candidates[name].attrs.get("units"))
+            not in _NOT_SPECTRAL_ALONE
         ),
     }
     for what, test in tests.items():

@@ -1,12 +1,54 @@
-"""Units of derivatives, in the style of CF."""
+"""Units of spectral axes as files spell them, and units of derivatives."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["derivative_units"]
+__all__ = ["derivative_units", "differ", "spectral_units"]
+
+# in any case, as the words of ENVI headers come
+_WORDS = {
+    word: name
+    for name, words in [
+        ("nm", "nanometer nanometre"),
+        ("um", "micrometer micrometre micron"),
+        ("angstrom", "angstrom"),
+        ("m", "meter metre"),
+    ]
+    for word in words.split()
+}
+_SYMBOLS = {
+    symbol: name
+    for name, symbols in [
+        ("um", "um µm μm"),
+        ("angstrom", "Å"),
+        ("cm-1", "cm-1 cm^-1 cm^{-1} cm**-1 cm⁻¹ 1/cm /cm"),
+        ("m-1", "m-1 m^-1 m^{-1} m**-1 m⁻¹ 1/m /m"),
+    ]
+    for symbol in symbols.split()
+} | {name: name for name in ["nm", "m", "eV", "meV", "keV", "Hz", "MHz", "GHz", "THz"]}
 
 _UNITLESS = {"1", "", "unitless", "dimensionless", "none", "-"}
+
+
+def spectral_units(given: object) -> str | None:
+    """Short name of the units of a spectral axis; None for any other.
+
+    >>> from cubekit.axis import spectral_units
+    >>> [spectral_units(u) for u in ("Nanometers", "wavenumber (cm-1)", "$nm$", "inch")]
+    ['nm', 'cm-1', 'nm', None]
+    """
+    text = str(given).strip("$ ")
+    inside = re.search(r"[(\[]([^()\[\]]+)[)\]]$", text)  # after the name of the axis
+    text = inside[1].strip("$ ") if inside else text
+    return _SYMBOLS.get(text) or _WORDS.get(text.lower().removesuffix("s"))
+
+
+def differ(first: str | None, second: str | None) -> bool:
+    """Whether units are given twice and are not the same, however they are spelt."""
+    if not first or not second:
+        return False
+    return (spectral_units(first) or first) != (spectral_units(second) or second)
 
 
 def derivative_units(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cubekit import stencils
 from cubekit.axis import Axis
+from cubekit.axis.units import differ
 from cubekit.errors import AxisMismatchError, CoordinateError
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
@@ -140,7 +141,7 @@ def resample_operator(
 
 
 def _require_same_units(axis: Axis, target: Axis) -> None:
-    if axis.units and target.units and axis.units != target.units:
+    if differ(axis.units, target.units):
         raise AxisMismatchError(
             f"cannot resample: {axis.name!r} is in {axis.units}, the target in "
             f"{target.units}. Convert one of them: cubekit.convert_axis(cube, "

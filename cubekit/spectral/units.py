@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from cubekit.arguments import require_real
-from cubekit.axis import Axis, derivative_units
+from cubekit.axis import Axis, derivative_units, spectral_units
 from cubekit.errors import CoordinateError
 from cubekit.operators.attributes import VALUE_ATTRS, derived_attrs, units_of
 
@@ -43,23 +43,22 @@ _STANDARD_NAMES = {
     "frequency": "radiation_frequency",
 }
 _UNITS = {
-    alias: _Unit(name, quantity, exponent)
-    for name, quantity, exponent, aliases in [
-        ("nm", "wavelength", -9, "nanometer nanometers nanometre nanometres"),
-        ("um", "wavelength", -6, "µm μm micrometer micrometers micron microns"),
-        ("angstrom", "wavelength", -10, "Angstrom"),
-        ("m", "wavelength", 0, "meter meters metre metres"),
-        ("cm-1", "wavenumber", 2, "cm^-1 1/cm"),
-        ("m-1", "wavenumber", 0, "m^-1 1/m"),
-        ("eV", "energy", 0, ""),
-        ("meV", "energy", -3, ""),
-        ("keV", "energy", 3, ""),
-        ("Hz", "frequency", 0, ""),
-        ("MHz", "frequency", 6, ""),
-        ("GHz", "frequency", 9, ""),
-        ("THz", "frequency", 12, ""),
+    name: _Unit(name, quantity, exponent)
+    for name, quantity, exponent in [
+        ("nm", "wavelength", -9),
+        ("um", "wavelength", -6),
+        ("angstrom", "wavelength", -10),
+        ("m", "wavelength", 0),
+        ("cm-1", "wavenumber", 2),
+        ("m-1", "wavenumber", 0),
+        ("eV", "energy", 0),
+        ("meV", "energy", -3),
+        ("keV", "energy", 3),
+        ("Hz", "frequency", 0),
+        ("MHz", "frequency", 6),
+        ("GHz", "frequency", 9),
+        ("THz", "frequency", 12),
     ]
-    for alias in (name, *aliases.split())
 }
 # differences from a laser line or a loss, which no reciprocal turns into anything
 _SHIFTS = {"raman_shift", "shift", "energy_loss"}
@@ -80,7 +79,7 @@ def convert_axis(
         Any values; any chunks.
     units : str
         "nm", "um", "m", "angstrom", "cm-1", "m-1", "eV", "meV", "keV", "Hz", "MHz",
-        "GHz" or "THz".
+        "GHz" or "THz"; other spellings of these ("Nanometers", "1/cm") are understood.
     coord : str, optional
         One-dimensional coordinate of the bands; the spectral one if not given.
     density : bool, default False
@@ -127,11 +126,11 @@ def convert_axis(
     array([2.4797, 1.9997])
     """
     axis = Axis.from_cube(cube, coord)
-    old, new = _unit_of(axis), _UNITS.get(units)
+    old, new = _unit_of(axis), _unit(units)
     if new is None:
         raise ValueError(
             f"convert_axis: units={units!r} are unknown. An axis can be in "
-            f"{', '.join(dict.fromkeys(u.name for u in _UNITS.values()))}. Use one of "
+            f"{', '.join(_UNITS)}. Use one of "
             'them: cubekit.convert_axis(cube, "nm").'
         )
     _require_convertible(axis)
@@ -165,15 +164,20 @@ def convert_axis(
     return result.assign_coords(coords)
 
 
+def _unit(units: str | None) -> _Unit | None:
+    name = spectral_units(units)
+    return None if name is None else _UNITS[name]
+
+
 def _unit_of(axis: Axis) -> _Unit:
-    given = (axis.units or "").strip("$ ")
-    if given not in _UNITS:
+    unit = _unit(axis.units)
+    if unit is None:
         found = f"is in {axis.units!r}" if axis.units else "has no units"
         raise CoordinateError(
             f"convert_axis: coordinate {axis.name!r} {found}. Its own units must be "
             f'known. Set them: cube[{axis.name!r}].attrs["units"] = "nm".'
         )
-    return _UNITS[given]
+    return unit
 
 
 def _require_convertible(axis: Axis) -> None:
