@@ -57,7 +57,8 @@ def explore(
     **Chunks:** any; of the window that is shown every so many pixels are read, chunk by
     chunk, and drawn while others are being read. What was read is kept, 256 MiB of it.
     **Cost:** reading the chunks that meet what is shown. A file that is laid out for
-    spectra has all bands in them: see `rechunk`.
+    spectra has all bands in them: see `rechunk`. A cell of a notebook that calls it
+    keeps the scripts of the page, some 6 MB, so that it needs no network.
 
     Examples
     --------
