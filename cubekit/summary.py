@@ -11,11 +11,9 @@ from cubekit.axis import Axis
 from cubekit.errors import CoordinateError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
-__all__ = ["bytes_on_disk", "describe", "printable", "size_of", "summary"]
+__all__ = ["describe", "printable", "size_of", "summary"]
 
 
 def summary(cube: xr.DataArray) -> dict[str, Any]:
@@ -101,13 +99,6 @@ def size_of(nbytes: float) -> str:
             return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
         nbytes /= 1000
     return f"{nbytes:.1f} TB"
-
-
-def bytes_on_disk(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
-    if path.is_dir():
-        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-    return path.stat().st_size
 
 
 def _text(value: object) -> str | None:

@@ -391,3 +391,22 @@ def test_info_of_a_store_counts_all_of_its_files(run, scene):
     found = json.loads(run("info", path, "--json").output)
     files = [p for p in path.rglob("*") if p.is_file()]
     assert found["bytes_on_disk"] == sum(p.stat().st_size for p in files) > 10_000
+
+
+def test_info_of_a_header_counts_its_data(run, scene):
+    path = ck.save_cube(ck.open_cube(scene), scene.with_name("scene.hdr"))
+    found = json.loads(run("info", path, "--json").output)
+    files = [path, path.with_suffix(".img")]
+    assert found["bytes_on_disk"] == sum(p.stat().st_size for p in files)
+
+
+@pytest.mark.parametrize("words", [("info",), ("info", "--json")])
+def test_a_reader_that_has_seen_enough_is_no_error(scene, words):
+    """As `head -1` ends; the pipe is closed before anything is written."""
+    command = [sys.executable, "-m", "cubekit", *words, str(scene)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

@@ -859,3 +859,40 @@ def test_models_scores_and_cubes_taken_for_each_other_are_told_apart(cube):
 def test_axes_that_are_none_are_refused(cube, ax):
     with pytest.raises(TypeError, match=r"ax=.* is of type .*Leave ax out.*or give"):
         ck.plotting.image(cube, 850, ax=ax)
+
+
+@pytest.mark.parametrize(
+    ("units", "weight"), [("nm", "nm$^{-2}$"), ("cm-1", "cm$^{2}$")]
+)
+def test_weights_of_a_derivative_are_in_units_of_its_axis(units, weight):
+    axis = ck.Axis("shift", [100.0, 102, 105, 107, 110], units=units)
+    picture = ck.plotting.operator(ck.derivative_operator(axis, 2))
+    assert picture.colorbar.ax.get_ylabel() == f"weight ({weight})"
+
+
+def test_places_on_a_map_are_written_out():
+    places = {"y": 5.809e6 - 30.0 * np.arange(8), "x": 364095 + 30.0 * np.arange(9)}
+    ax = ck.plotting.image(xr.DataArray(np.zeros((8, 9)), places, ("y", "x"))).axes
+    ax.figure.canvas.draw()
+    for axis in (ax.xaxis, ax.yaxis):
+        assert axis.get_major_formatter().get_offset() == ""
+        ticks = [t for t in axis.get_ticklabels() if t.get_text()]
+        written = [float(t.get_text().replace("\N{MINUS SIGN}", "-")) for t in ticks]
+        np.testing.assert_allclose(written, axis.get_ticklocs(), rtol=1e-12)
+
+
+def test_the_legends_of_an_overview_stand_above_its_lines(cube):
+    smooth, slope = (ck.savgol_filter(cube, 11, 3, deriv=d) for d in (0, 1))
+    figure = ck.plotting.overview(cube, smooth, slope)
+    figure.canvas.draw()
+    for ax in figure.axes:
+        if ax.get_legend() is None:
+            continue
+        box = ax.get_legend().get_window_extent()
+        frame = ax.get_window_extent()
+        assert frame.x0 <= box.x0
+        assert box.x1 <= frame.x1
+        for line in ax.lines:
+            if line.get_label() in {"A", "B", "C", "measured"}:
+                points = ax.transData.transform(line.get_xydata())
+                assert np.nanmax(points[:, 1]) < box.y0

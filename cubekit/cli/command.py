@@ -47,6 +47,8 @@ class Command(click.Command):
                 if debug:
                     raise
                 raise click.ClickException(one_line(group.message)) from None
+            except BrokenPipeError:  # whoever read the output has seen enough
+                raise
             except _TOLD as error:
                 if debug:
                     raise

@@ -11,7 +11,8 @@ from cubekit.cli.command import Command
 from cubekit.cli.options import IN, VARIABLE
 from cubekit.errors import AmbiguousCubeError
 from cubekit.io import open_cube
-from cubekit.summary import bytes_on_disk, describe, size_of, summary
+from cubekit.io.size import bytes_on_disk
+from cubekit.summary import describe, size_of, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

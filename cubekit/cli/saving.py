@@ -9,7 +9,8 @@ import click
 import dask
 
 from cubekit.io import save_cube
-from cubekit.summary import bytes_on_disk, size_of
+from cubekit.io.size import bytes_on_disk
+from cubekit.summary import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cubekit.axis import derivative_units
 from cubekit.plotting.labels import colour_bar, edges, label_of, new_axes
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def operator(
     ax.set_title(operator.name, fontsize="medium")
     if colorbar:
         order = operator.order
-        unit = operator.input.units
-        units = f"{unit}-{order}" if order and unit else None
+        units = derivative_units("1", operator.input.units, order) if order else None
         colour_bar(ax, picture, label_of("weight", {"units": units}))
     return picture
 

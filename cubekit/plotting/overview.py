@@ -167,7 +167,7 @@ def overview(
     low_right.set_title("slope of the spectra", fontsize="medium")
     _look_at(low_right, lines)
     for spectrum in (top_right, low_right) if at else ():
-        spectrum.legend(edgecolor="none", framealpha=0.8, fontsize="small", ncols=2)
+        _legend_above(spectrum)
 
     if cube.ndim == 2:
         image(slope.transpose(..., axis.dim), label=what, ax=low_left)
@@ -197,6 +197,23 @@ def _name(lines: list[Line2D], label: str) -> None:
         line.set_label("_")
     for line in lines[:1]:
         line.set_label(label)
+
+
+def _legend_above(ax: Axes) -> None:
+    """Legend in one row, in room that is made for it above the lines."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.1 * (high - low))
+    handles, names = ax.get_legend_handles_labels()
+    ax.legend(
+        handles,
+        names,
+        loc="upper center",
+        ncols=len(names),
+        frameon=False,
+        fontsize="small",
+        columnspacing=1.0,
+        handlelength=1.2,
+    )
 
 
 def _mark(

@@ -32,6 +32,8 @@ def place(
     step = [float(np.abs(np.diff(v)).mean()) if len(v) > 1 else None for v in (y, x)]
     y_edges = edges(y, step[0] or step[1] or 1.0)
     x_edges = edges(x, step[1] or step[0] or 1.0)
+    from matplotlib.ticker import ScalarFormatter  # noqa: PLC0415  heavy
+
     ax.set(xlabel=x_label, ylabel=y_label)
     if is_even(x) and is_even(y):
         picture: AxesImage | QuadMesh = ax.imshow(
@@ -48,6 +50,11 @@ def place(
     ax.set_ylim(*((high, low) if points_down(some, dims[0]) else (low, high)))
     same = x_label.rpartition("(")[2] == y_label.rpartition("(")[2]
     ax.set_aspect("equal" if same else "auto")
+    for axis in (ax.xaxis, ax.yaxis):  # a place on a map is read as it stands
+        written = axis.get_major_formatter()
+        if isinstance(written, ScalarFormatter):
+            written.set_useOffset(False)
+            written.set_powerlimits((-4, 8))
     if max(len(f"{v:.7g}") for v in ax.get_xlim()) > 5:  # long numbers need room
         ax.locator_params(axis="x", nbins=5)
     return picture
