@@ -147,7 +147,9 @@ def test_plain_arrays_are_refused_with_a_line_to_paste():
 
 def test_a_dataset_is_refused_with_one_of_its_variables():
     dataset = line([1.0, 2.0]).to_dataset(name="slope")
-    with pytest.raises(TypeError, match=r"holds 'slope'. Choose one: dataset\['slope'\]"):
+    with pytest.raises(
+        TypeError, match=r"holds 'slope'. Choose one: dataset\['slope'\]"
+    ):
         ck.savgol_filter(dataset, 3)
     with pytest.raises(TypeError, match="holds no variable"):
         ck.savgol_filter(dataset[[]], 3)
