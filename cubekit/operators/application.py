@@ -15,13 +15,35 @@ from cubekit.operators.attributes import VALUE_ATTRS, derived_attrs, units_of
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from cubekit.operators.axis_operator import AxisOperator
+    from scipy import sparse
 
-__all__ = ["applied", "attrs_of_result", "refit_of"]
+__all__ = ["applied", "attrs_of_derivative", "require_refit"]
 
 
-def applied(operator: AxisOperator, cube: xr.DataArray, **how: Any) -> xr.DataArray:
-    """Contract the matrix of an operator into a cube, `how` as of `kernels.contract`.
+def applied(
+    name: str,
+    cube: xr.DataArray,
+    matrix: sparse.csr_array,
+    ends: tuple[Axis, Axis],
+    order: int,
+    **how: Any,
+) -> xr.DataArray:
+    """Contract a matrix into a cube.
+
+    Parameters
+    ----------
+    name : str
+        What is applied, for messages.
+    cube : DataArray, dims (..., input.dim, ...)
+        Real values; NumPy or Dask.
+    matrix : csr_array, (output, input)
+        Weights.
+    ends : tuple of two Axis
+        Input and output.
+    order : int
+        Order of the derivative that the matrix takes.
+    **how
+        As of `cubekit.kernels.contract`.
 
     Returns
     -------
@@ -33,24 +55,21 @@ def applied(operator: AxisOperator, cube: xr.DataArray, **how: Any) -> xr.DataAr
     AxisMismatchError
         If the axis of `cube` is not the input axis, or it has the output dim already.
     """
-    axis = Axis.from_cube(cube, operator.input.name)
+    start, output = ends
+    axis = Axis.from_cube(cube, start.name)
     axis.require_equal(
-        operator.input,
-        f"apply {operator.name} to this cube",
+        start,
+        f"apply {name} to this cube",
         "Was it stored as float32? Build the operator from this cube, or assign "
         "its coordinate.",
     )
-    require_real(cube, operator.name)
-    output = operator.output
+    require_real(cube, name)
     if output.dim != axis.dim and output.dim in cube.dims:
         raise AxisMismatchError(
-            f"cannot apply {operator.name} to this cube: it gives dim "
-            f"{output.dim!r}, which the cube already has. Rename that: "
-            f"cube.rename({output.dim}=...)."
+            f"cannot apply {name} to this cube: it gives dim {output.dim!r}, which "
+            f"the cube already has. Rename that: cube.rename({output.dim}=...)."
         )
-    data = kernels.contract(
-        cube.data, operator.matrix, cube.get_axis_num(axis.dim), **how
-    )
+    data = kernels.contract(cube.data, matrix, cube.get_axis_num(axis.dim), **how)
     dims = [output.dim if d == axis.dim else d for d in cube.dims]
     coords: dict[Hashable, xr.Variable] = {
         k: c.variable.copy(deep=False) for k, c in cube.coords.items()
@@ -58,35 +77,32 @@ def applied(operator: AxisOperator, cube: xr.DataArray, **how: Any) -> xr.DataAr
     if output != axis:
         coords = {k: c for k, c in coords.items() if axis.dim not in c.dims}
         coords.update(output.to_coords())
-    return xr.DataArray(data, coords, dims, cube.name, attrs_of_result(operator, cube))
+    attrs = attrs_of_derivative(cube, start, order)
+    return xr.DataArray(data, coords, dims, cube.name, attrs)
 
 
-def attrs_of_result(operator: AxisOperator, cube: xr.DataArray) -> dict[str, Any]:
-    """Attributes of what an operator makes of a cube: units of the derivative."""
-    if not operator.order:
+def attrs_of_derivative(cube: xr.DataArray, axis: Axis, order: int) -> dict[str, Any]:
+    """Attributes of a derivative of some order, also none, along an axis of a cube."""
+    if not order:
         return {k: v for k, v in cube.attrs.items() if k not in VALUE_ATTRS}
-    units = derivative_units(units_of(cube), operator.input.units, operator.order)
-    return derived_attrs(cube, units)
+    return derived_attrs(cube, derivative_units(units_of(cube), axis.units, order))
 
 
-def refit_of(operator: AxisOperator, missing: str) -> kernels.LocalFit | None:
-    """How its windows are fitted again about missing samples; None if they are not."""
+def require_refit(name: str, missing: str, degree: int | str | None) -> bool:
+    """Whether windows are fitted again; raise unless that is known, and can be."""
     if missing == "propagate":
-        return None
+        return False
     if missing != "refit":
         raise ValueError(
-            f"{operator.name}: missing={missing!r} is unknown. Missing values can be "
-            "handed on, or windows fitted again to the samples that are left. Use "
+            f"{name}: missing={missing!r} is unknown. Missing values can be handed on, "
+            "or windows fitted again to the samples that are left. Use "
             'missing="propagate" or missing="refit".'
         )
-    if operator.degree is None:
+    if degree is None:
         raise ValueError(
-            f'{operator.name}: missing="refit" needs a polynomial for each window. The '
+            f'{name}: missing="refit" needs a polynomial for each window. The '
             "rows of this operator are no such fits, or reach over a seam. Apply "
             "the operators that it is made of one after the other, each with "
             'missing="refit", and build them with no period.'
         )
-    degree = None if operator.degree == "all" else operator.degree
-    return kernels.LocalFit(
-        operator.input.values, operator.output.values, degree, operator.order
-    )
+    return True

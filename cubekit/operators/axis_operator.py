@@ -11,8 +11,9 @@ import xarray as xr
 from scipy import sparse
 
 from cubekit.errors import AxisMismatchError
-from cubekit.operators import propagation
-from cubekit.operators.application import applied, refit_of
+from cubekit.kernels import LocalFit
+from cubekit.operators.application import applied, attrs_of_derivative, require_refit
+from cubekit.operators.propagation import covariance
 from cubekit.operators.support import added, composed, support_of, take_rows
 
 if TYPE_CHECKING:
@@ -137,7 +138,11 @@ class AxisOperator:
         **Cost:** one contraction; with "refit" also about as many as the polynomials
         have pairs of coefficients, over the windows around missing samples.
         """
-        return applied(self, cube, fit=refit_of(self, missing))
+        fit = None
+        if require_refit(self.name, missing, self.degree):
+            degree = None if self.degree == "all" else self.degree
+            fit = LocalFit(self.input.values, self.output.values, degree, self.order)
+        return self._applied(cube, fit=fit)
 
     def affine(
         self,
@@ -167,7 +172,11 @@ class AxisOperator:
         -----
         **Missing values, chunks, cost:** as applying the operator.
         """
-        return applied(self, cube, shift=shift, offset=offset)
+        return self._applied(cube, shift=shift, offset=offset)
+
+    def _applied(self, cube: xr.DataArray, **how: Any) -> xr.DataArray:
+        ends = self.input, self.output
+        return applied(self.name, cube, self.matrix, ends, self.order, **how)
 
     def __matmul__(self, other: AxisOperator) -> AxisOperator:
         """Compose: first `other`, then this, as one matrix."""
@@ -313,7 +322,16 @@ class AxisOperator:
 
         **Missing values, chunks, cost:** as applying the operator.
         """
-        return propagation.variance(self, variance)
+        squared = self.matrix.copy()
+        squared.data = squared.data**2
+        operator = dataclasses.replace(
+            self,
+            matrix=squared,
+            order=2 * self.order,
+            name=f"variance of {self.name}",
+            degree=None,
+        )
+        return operator(variance)
 
     def std(self, std: xr.DataArray) -> xr.DataArray:
         r"""Standard deviation of the result, for errors that are independent.
@@ -347,7 +365,9 @@ class AxisOperator:
         >>> error.values, error.units
         (array([0.25]), 'K nm-1')
         """
-        return propagation.std(self, std)
+        variance = self.variance(std.astype(np.result_type(std, np.float32)) ** 2)
+        attrs = attrs_of_derivative(std, self.input, self.order)
+        return (variance**0.5).assign_attrs(attrs)
 
     def covariance(
         self, sigma: xr.DataArray | npt.NDArray[np.floating]
@@ -386,7 +406,7 @@ class AxisOperator:
                [0., 0., 0.],
                [0., 0., 0.]])
         """
-        return propagation.covariance(self, sigma)
+        return covariance(self.name, sigma, self.matrix, (self.input, self.output))
 
     def to_dataarray(self) -> xr.DataArray:
         """Return the matrix as a dense DataArray with the coordinates of both axes.
