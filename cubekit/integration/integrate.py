@@ -46,7 +46,7 @@ def integrate_gradient(
     periodic: Mapping[str, float] | None = None,
     geographic: bool = False,
     residual: bool = False,
-    tolerance: float = 1e-12,
+    tolerance: float = 1e-11,
     max_iterations: int = 500,
 ) -> xr.DataArray | xr.Dataset:
     r"""Field whose gradient is nearest to a given one, up to a constant.
@@ -73,7 +73,7 @@ def integrate_gradient(
         ``cubekit.gradient(..., geographic=True)``.
     residual : bool, default False
         Whether to return what no field explains, too.
-    tolerance : float, default 1e-12
+    tolerance : float, default 1e-11
         Of conjugate gradients: at which reduction of the residual they stop.
     max_iterations : int, default 500
         Of conjugate gradients.

@@ -8,6 +8,7 @@ eigenvalue problem for each axis, and no matrix of the plane.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import functools
 import math
@@ -18,17 +19,23 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit import kernels
-from cubekit.integration.regions import aligned, regions, slabs, take_means_off
+from cubekit.integration.alignment import aligned
+from cubekit.integration.regions import regions, slabs, take_means_off
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from scipy import sparse
 
 __all__ = ["AxisPair", "GradientSolver", "Solution"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+Part = tuple[slice, ...]
 
 _EPSILON = np.finfo(np.float64).eps
+# iterations of a smoothing, and how far the eigenvalues reach that they take off
+_SMOOTHINGS, _SMOOTHED = 16, 250
 _lock = threading.Lock()
 
 
@@ -38,6 +45,14 @@ class AxisPair(NamedTuple):
     difference: sparse.csr_array
     average: sparse.csr_array | None  # None for the samples themselves
     coordinates: Floats
+
+
+class _Gaps(NamedTuple):
+    """Weights of the equations, and what the preconditioner knows of them."""
+
+    rows: list[Array]  # one array for each axis
+    mean: float
+    scale: Array  # inverse of the diagonal of the normal equations; zero for zero
 
 
 class Solution(NamedTuple):
@@ -105,10 +120,18 @@ class GradientSolver:
             self._weights_of_equations(k, weight) for k, weight in enumerate(weights)
         ]
         field, iterations, residual = self._conjugate_gradients(gradient, rows, weights)
-        label, count = regions([pair.difference for pair in self.axes], rows)
-        if count > 1:
-            coordinates = [pair.coordinates for pair in self.axes]
-            label = aligned(field, gradient, weights, label, coordinates)
+        differences = [pair.difference for pair in self.axes]
+        coordinates = [pair.coordinates for pair in self.axes]
+        label, _ = regions(differences, rows)
+        label = aligned(
+            field,
+            gradient,
+            weights,
+            rows=rows,
+            label=label,
+            differences=differences,
+            coordinates=coordinates,
+        )
         take_means_off(field, label, self._covered(rows))
         return Solution(field, iterations, residual, label)
 
@@ -132,13 +155,15 @@ class GradientSolver:
     def _conjugate_gradients(
         self, gradient: Array, rows: list[Array], weights: Array
     ) -> tuple[Floats, int, float]:
-        """Minimise, preconditioned by the solution on the whole grid.
+        """Minimise, preconditioned by the solution on the whole grid, smoothed.
 
-        Holds five planes: the field, what is left, the direction, and two to work in.
+        Holds seven planes at most: the field, what is left, the direction, and in the
+        preconditioner three to work in and one of float32.
         """
         field = np.zeros(gradient.shape[1:])
         left = self._normal(gradient, rows=rows, weights=weights)
-        better = self._regular(left)
+        gaps = self._gaps(rows)
+        better = self._better(left, gaps)
         direction = better.copy()
         size = start = float(np.vdot(left, better))
         iterations = 0
@@ -151,13 +176,72 @@ class GradientSolver:
             np.multiply(direction, step, out=image)
             field += image
             del image
-            better = self._regular(left)
+            better = self._better(left, gaps)
             size, before = float(np.vdot(left, better)), size
             direction *= size / before
             direction += better
             iterations += 1
         residual = math.sqrt(max(size, 0.0) / start) if start > 0 else 0.0
         return field, iterations, residual
+
+    def _better(self, left: Floats, gaps: _Gaps) -> Floats:
+        """Nearly solve the normal equations with gaps.
+
+        The whole grid knows what is smooth. Between gaps hang samples by few equations,
+        where it does not: those are smoothed before and after, which is symmetric.
+        """
+        better = self._smoothed(None, left, gaps)
+        rest = self._normal(None, better, gaps.rows)
+        rest += left
+        rest /= gaps.mean
+        better += self._regular(rest)
+        del rest
+        return self._smoothed(better, left, gaps)
+
+    def _smoothed(self, field: Floats | None, left: Floats, gaps: _Gaps) -> Floats:
+        """Improve a field, zero if not given, in its short waves; it is changed.
+
+        Chebyshev iterations [1]_ for the upper eigenvalues of the scaled normal
+        equations. None is larger than the number of samples of an equation.
+
+        .. [1] Saad, Y. (2003), Iterative Methods for Sparse Linear Systems, 12.3.
+        """
+        largest = max(np.diff(pair.difference.indptr).max() for pair in self.axes)
+        middle = largest * (1 + 1 / _SMOOTHED) / 2
+        half = largest * (1 - 1 / _SMOOTHED) / 2
+        ratio = half / middle
+        change: Floats | None = None
+        for _ in range(_SMOOTHINGS):
+            rest = (
+                left.copy() if field is None else self._normal(None, field, gaps.rows)
+            )
+            if field is not None:
+                rest += left
+            rest *= gaps.scale
+            if change is None:
+                rest /= middle
+                change = rest
+            else:
+                ratio, before = 1 / (2 * middle / half - ratio), ratio
+                rest *= 2 * ratio / half
+                change *= ratio * before
+                change += rest
+            del rest
+            if field is None:
+                field = change.copy()
+            else:
+                field += change
+        return np.asarray(field)
+
+    def _gaps(self, rows: list[Array]) -> _Gaps:
+        scale = np.zeros([len(pair.coordinates) for pair in self.axes], np.float32)
+        for k, (pair, row) in enumerate(zip(self.axes, rows, strict=True)):
+            squares = pair.difference.power(2).T.tocsr()
+            for part in slabs(scale.shape, k):
+                scale[part] += _contract(row[part].astype(np.float64), squares, k)
+        mean = float(np.mean([row.mean(dtype=np.float64) for row in rows]))
+        np.divide(1, scale, out=scale, where=scale > 0)
+        return _Gaps(rows, mean or 1.0, scale)
 
     def _covered(self, rows: list[Array]) -> npt.NDArray[np.bool_]:
         """Samples that some equation with a weight tells of."""
@@ -218,11 +302,16 @@ class GradientSolver:
         total = np.zeros([len(pair.coordinates) for pair in self.axes])
         for k, pair in enumerate(self.axes):
             transposed = pair.difference.T.tocsr()
-            for part in slabs(total.shape, k):  # so that no plane is made on the way
+
+            def add(
+                part: Part, k: int = k, back: sparse.csr_array = transposed
+            ) -> None:
                 equation = self._equations(k, part, gradient, field, weights)
                 if rows is not None:
                     equation *= rows[k][part]
-                total[part] += _contract(equation, transposed, k)
+                total[part] += _contract(equation, back, k)
+
+            _each(add, slabs(total.shape, k))  # so that no plane is made on the way
         return total
 
     def _regular(self, right: Floats) -> Floats:
@@ -243,6 +332,18 @@ class GradientSolver:
 
 def _equal(a: sparse.csr_array, b: sparse.csr_array) -> bool:
     return a.shape == b.shape and abs(a - b).max() == 0
+
+
+def _each(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
+    """Do some work on each part of a grid, several at a time."""
+    parts = list(parts)
+    threads = min(len(parts), kernels.thread_count())
+    if threads == 1:
+        for part in parts:
+            work(part)
+        return
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, parts))
 
 
 def _contract(x: Array, matrix: sparse.csr_array, axis: int) -> Floats:
