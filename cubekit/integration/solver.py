@@ -34,6 +34,8 @@ Floats = npt.NDArray[np.float64]
 Part = tuple[slice, ...]
 
 _EPSILON = np.finfo(np.float64).eps
+# of the diagonal of the normal equations: less is not smoothed
+_LEAST_TIE = 1e-12
 # iterations of a smoothing, and how far the eigenvalues reach that they take off
 _SMOOTHINGS, _SMOOTHED = 16, 250
 _lock = threading.Lock()
@@ -72,12 +74,11 @@ class GradientSolver:
     tolerance: float
     max_iterations: int
 
-    @functools.cached_property
-    def _modes(self) -> list[tuple[Floats, Floats]]:
+    def _decompose(self) -> list[tuple[Floats, Array]]:
         """Eigenvalues and eigenvectors along each axis; zero is exactly zero."""
         from scipy import linalg  # noqa: PLC0415  heavy
 
-        modes: list[tuple[Floats, Floats]] = []
+        modes: list[tuple[Floats, Array]] = []
         normals: list[sparse.csr_array] = []
         for pair in self.axes:
             normal = (pair.difference.T @ pair.difference).tocsr()
@@ -98,9 +99,22 @@ class GradientSolver:
                 modes.append(modes[first])
         return modes
 
-    def _decomposed(self) -> list[tuple[Floats, Floats]]:
+    @functools.cached_property
+    def _modes(self) -> list[tuple[Floats, Array]]:
+        return self._decompose()
+
+    @functools.cached_property
+    def _single(self) -> list[tuple[Floats, Array]]:
+        """The same in single precision: enough to precondition, and half the memory."""
+        rounded: dict[int, Array] = {}
+        return [
+            (values, rounded.setdefault(id(V), V.astype(np.float32)))
+            for values, V in self.__dict__.get("_modes") or self._decompose()
+        ]
+
+    def _decomposed(self, dtype: npt.DTypeLike) -> list[tuple[Floats, Array]]:
         with _lock:  # one thread decomposes, the others wait
-            return self._modes
+            return self._single if dtype == np.float32 else self._modes
 
     def solve(self, gradient: Array) -> Floats:
         """Field of least norm for a complete gradient, (direction, *grid)."""
@@ -157,49 +171,54 @@ class GradientSolver:
     ) -> tuple[Floats, int, float]:
         """Minimise, preconditioned by the solution on the whole grid, smoothed.
 
-        Holds seven planes at most: the field, what is left, the direction, and in the
-        preconditioner three to work in and one of float32.
+        Holds six planes at most: the field, what is left, the direction and its image,
+        or in place of that, in single precision, the work of the preconditioner.
         """
         field = np.zeros(gradient.shape[1:])
         left = self._normal(gradient, rows=rows, weights=weights)
+        unit = max(-left.min(), left.max()) or 1.0  # far from the ends of float32
+        left /= unit
         gaps = self._gaps(rows)
         better = self._better(left, gaps)
-        direction = better.copy()
-        size = start = float(np.vdot(left, better))
+        direction = better.astype(np.float64)
+        size = start = _dot(left, better)
         iterations = 0
         while size > self.tolerance**2 * start and iterations < self.max_iterations:
             del better  # before the next ones are made
             image = self._normal(None, direction, rows)  # less what it explains
-            step = size / -float(np.vdot(direction, image))
+            step = size / -_dot(direction, image)
             image *= step
             left += image
             np.multiply(direction, step, out=image)
             field += image
             del image
             better = self._better(left, gaps)
-            size, before = float(np.vdot(left, better)), size
+            size, before = _dot(left, better), size
             direction *= size / before
             direction += better
             iterations += 1
+        field *= unit
         residual = math.sqrt(max(size, 0.0) / start) if start > 0 else 0.0
         return field, iterations, residual
 
-    def _better(self, left: Floats, gaps: _Gaps) -> Floats:
-        """Nearly solve the normal equations with gaps.
+    def _better(self, left: Floats, gaps: _Gaps) -> Array:
+        """Nearly solve the normal equations with gaps, in single precision.
 
         The whole grid knows what is smooth. Between gaps hang samples by few equations,
         where it does not: those are smoothed before and after, which is symmetric.
         """
-        better = self._smoothed(None, left, gaps)
+        better = np.zeros(left.shape, np.float32)
+        self._smooth(better, left, gaps)
         rest = self._normal(None, better, gaps.rows)
         rest += left
         rest /= gaps.mean
         better += self._regular(rest)
         del rest
-        return self._smoothed(better, left, gaps)
+        self._smooth(better, left, gaps)
+        return better
 
-    def _smoothed(self, field: Floats | None, left: Floats, gaps: _Gaps) -> Floats:
-        """Improve a field, zero if not given, in its short waves; it is changed.
+    def _smooth(self, field: Array, left: Floats, gaps: _Gaps) -> None:
+        """Improve a field in its short waves; it is changed.
 
         Chebyshev iterations [1]_ for the upper eigenvalues of the scaled normal
         equations. None is larger than the number of samples of an equation.
@@ -209,29 +228,22 @@ class GradientSolver:
         largest = max(np.diff(pair.difference.indptr).max() for pair in self.axes)
         middle = largest * (1 + 1 / _SMOOTHED) / 2
         half = largest * (1 - 1 / _SMOOTHED) / 2
-        ratio = half / middle
-        change: Floats | None = None
+        change = np.zeros_like(field)
+        ratio = 0.0
         for _ in range(_SMOOTHINGS):
-            rest = (
-                left.copy() if field is None else self._normal(None, field, gaps.rows)
-            )
-            if field is not None:
-                rest += left
+            rest = self._normal(None, field, gaps.rows)
+            rest += left
             rest *= gaps.scale
-            if change is None:
+            if ratio == 0:  # the first
                 rest /= middle
-                change = rest
+                ratio = half / middle
             else:
                 ratio, before = 1 / (2 * middle / half - ratio), ratio
                 rest *= 2 * ratio / half
                 change *= ratio * before
-                change += rest
+            change += rest
             del rest
-            if field is None:
-                field = change.copy()
-            else:
-                field += change
-        return np.asarray(field)
+            field += change
 
     def _gaps(self, rows: list[Array]) -> _Gaps:
         scale = np.zeros([len(pair.coordinates) for pair in self.axes], np.float32)
@@ -240,7 +252,9 @@ class GradientSolver:
             for part in slabs(scale.shape, k):
                 scale[part] += _contract(row[part].astype(np.float64), squares, k)
         mean = float(np.mean([row.mean(dtype=np.float64) for row in rows]))
-        np.divide(1, scale, out=scale, where=scale > 0)
+        tied = scale > _LEAST_TIE * scale.max()
+        scale[~tied] = 0
+        np.divide(1, scale, out=scale, where=tied)
         return _Gaps(rows, mean or 1.0, scale)
 
     def _covered(self, rows: list[Array]) -> npt.NDArray[np.bool_]:
@@ -273,7 +287,7 @@ class GradientSolver:
         k: int,
         part: tuple[slice, ...],
         gradient: Array | None,
-        field: Floats | None = None,
+        field: Array | None = None,
         weights: Array | None = None,
     ) -> Floats:
         """Component of a gradient less what a field explains, in a part of the grid."""
@@ -294,12 +308,13 @@ class GradientSolver:
     def _normal(
         self,
         gradient: Array | None,
-        field: Floats | None = None,
+        field: Array | None = None,
         rows: list[Array] | None = None,
         weights: Array | None = None,
     ) -> Floats:
         """Right hand side of the normal equations, less what a field explains."""
-        total = np.zeros([len(pair.coordinates) for pair in self.axes])
+        dtype = np.float64 if field is None else field.dtype
+        total = np.zeros([len(pair.coordinates) for pair in self.axes], dtype)
         for k, pair in enumerate(self.axes):
             transposed = pair.difference.T.tocsr()
 
@@ -316,7 +331,7 @@ class GradientSolver:
 
     def _regular(self, right: Floats) -> Floats:
         """Solve the normal equations of the whole grid."""
-        modes = self._decomposed()
+        modes = self._decomposed(right.dtype)
         for k, (_, V) in enumerate(modes):
             right = _along(right, V, k)
         first, *others = [values for values, _ in modes]
@@ -344,6 +359,16 @@ def _each(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
         return
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, parts))
+
+
+def _dot(a: Array, b: Array) -> float:
+    """Product in double precision of arrays of any, with no copy of one."""
+    return float(
+        sum(
+            np.vdot(x.astype(np.float64), y.astype(np.float64))
+            for x, y in zip(a, b, strict=True)
+        )
+    )
 
 
 def _contract(x: Array, matrix: sparse.csr_array, axis: int) -> Floats:
