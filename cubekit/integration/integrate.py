@@ -126,13 +126,15 @@ def integrate_gradient(
     gradient is brought to degrees, and its components count by that.
 
     **Missing values:** NaN, Inf and zero weights take no part; conjugate gradients are
-    preconditioned by the solution on the whole grid. Each region that nothing ties to
-    the others has a mean of zero, that of the anchor excepted; samples of which the
-    gradient says nothing are NaN.
+    preconditioned by the solution on the whole grid, smoothed between the gaps. Each
+    region that nothing ties to the others has a mean of zero, that of the anchor
+    excepted; samples of which the gradient says nothing are NaN. What central
+    differences leave open in a region away from the edges, a checkerboard, is set by
+    the mean of the gradient between neighbours.
     **Chunks:** lazy; the grid of the directions becomes one chunk, other dims keep
     theirs. **Cost:** an eigenvalue problem for each axis, done once; four dense and
-    four sparse contractions for each coordinate, with gaps for each iteration two of
-    each.
+    four sparse contractions for each coordinate, with gaps for each iteration two
+    dense and about seventy sparse ones.
 
     References
     ----------

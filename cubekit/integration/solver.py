@@ -330,10 +330,10 @@ class GradientSolver:
         return total
 
     def _regular(self, right: Floats) -> Floats:
-        """Solve the normal equations of the whole grid."""
+        """Solve the normal equations of the whole grid, in place of their right."""
         modes = self._decomposed(right.dtype)
         for k, (_, V) in enumerate(modes):
-            right = _along(right, V, k)
+            _along(right, V, k)
         first, *others = [values for values, _ in modes]
         rest = functools.reduce(np.add.outer, others, np.zeros(()))
         for k, value in enumerate(first):
@@ -341,7 +341,7 @@ class GradientSolver:
             # a field without gradient: the result has none
             right[k] /= np.where(total == 0, np.inf, total)
         for k, (_, V) in enumerate(modes):
-            right = _along(right, V.T, k)
+            _along(right, V.T, k)
         return right
 
 
@@ -375,10 +375,10 @@ def _contract(x: Array, matrix: sparse.csr_array, axis: int) -> Floats:
     return np.asarray(kernels.contract(x, matrix, axis))
 
 
-def _along(x: Floats, V: Floats, axis: int) -> Floats:
-    """Multiply an axis of an array by a dense matrix from the right."""
-    if axis == x.ndim - 1:
-        return x @ V
-    if axis == x.ndim - 2:
-        return V.T @ x
-    return np.moveaxis(np.moveaxis(x, axis, -1) @ V, -1, axis)
+def _along(x: Array, V: Array, axis: int) -> None:
+    """Multiply an axis of an array by a dense matrix from the right, in place."""
+    for part in slabs(x.shape, axis):
+        if axis == x.ndim - 2:
+            x[part] = V.T @ x[part]
+        else:
+            x[part] = np.moveaxis(np.moveaxis(x[part], axis, -1) @ V, -1, axis)
