@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -161,6 +162,24 @@ def test_a_command_computes_on_the_cluster_at_an_address(
     told = CliRunner().invoke(main, [*map(str, words), client.scheduler.address])
     assert told.exit_code == 0, told.output
     xr.testing.assert_equal(xr.load_dataset(tmp_path / "out.nc"), expected)
+
+
+def test_a_model_is_fitted_and_evaluated_on_the_cluster_at_an_address(
+    client, lazy, tmp_path
+):
+    address = ("--scheduler", client.scheduler.address)
+    source, model = str(tmp_path / "scene.nc"), str(tmp_path / "model.nc")
+    words = ("pca", "fit", source, model, "--components", "3", *address)
+    told = CliRunner().invoke(main, words)
+    assert told.exit_code == 0, told.output
+    with dask.config.set(scheduler="threads"):
+        expected = ck.PCA(3).fit(lazy)
+        error = float(expected.evaluate(lazy)["r2_fit_mean"])
+    found = ck.PCA.load(model)
+    xr.testing.assert_allclose(found.components_, expected.components_, rtol=1e-9)
+    words = ("pca", "evaluate", model, source, "--json", *address)
+    facts = json.loads(CliRunner().invoke(main, words).stdout)
+    assert facts["r2_fit_mean"] == pytest.approx(error)
 
 
 def test_an_error_in_a_block_is_raised_as_it_is_and_says_where(client, lazy, tmp_path):
