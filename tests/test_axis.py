@@ -80,6 +80,9 @@ def test_several_spectral_coordinates_are_an_error_that_names_them():
 def test_no_spectral_coordinate_is_an_error():
     with pytest.raises(ck.CoordinateError, match=r"no spectral coordinate .* 'x' "):
         ck.Axis.from_cube(line([1.0, 2.0], name="x"))
+    one_band = line([1.0, 2.0], name="wavelength")[0]
+    with pytest.raises(ck.CoordinateError, match=r"its \(no\) one-dimensional coord"):
+        ck.Axis.from_cube(one_band)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,16 @@ def test_coordinates_that_are_no_axis_are_refused():
 def test_plain_arrays_are_refused_with_a_line_to_paste():
     with pytest.raises(TypeError, match=r"cube is a numpy.ndarray.*xarray.DataArray\("):
         ck.Axis.from_cube(np.zeros(3))
+
+
+def test_a_dataset_is_refused_with_one_of_its_variables():
+    dataset = line([1.0, 2.0]).to_dataset(name="slope")
+    with pytest.raises(
+        TypeError, match=r"holds 'slope'. Choose one: dataset\['slope'\]"
+    ):
+        ck.savgol_filter(dataset, 3)
+    with pytest.raises(TypeError, match="holds no variable"):
+        ck.savgol_filter(dataset[[]], 3)
 
 
 def test_times_are_seconds_since_the_first_sample():

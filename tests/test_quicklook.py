@@ -123,6 +123,14 @@ def test_a_page_has_statistics_of_each_band(cube):
     assert "<td>good bands without any value</td><td>0</td>" in page
 
 
+def test_the_pictures_of_a_cube_of_gaps_are_as_large_as_others(cube):
+    figure = ck.plotting.quicklook(cube * np.nan)
+    figure.draw_without_rendering()
+    widths = [ax.get_position().width for ax in figure.axes[:3]]
+    assert min(widths) > 0.15
+    plt.close(figure)
+
+
 def test_a_page_of_nothing_but_gaps_says_so(cube):
     page = ck.plotting.report((cube * np.nan).drop_attrs())
     assert "<p>None.</p>" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import dask
@@ -408,8 +409,54 @@ def test_a_result_says_how_it_was_made(tmp_path, cube):
     path = ck.save_cube(recipe(cube), tmp_path / "result.nc")
     assert ck.Recipe.from_file(path) == recipe
     with xr.open_dataset(path) as file:
-        assert file.attrs["history"].startswith("2020-01-01 measured\n")
+        earlier, made, saved = file.attrs["history"].split("\n")
         assert all("history" not in v.attrs for v in file.data_vars.values())
+        assert not any("recipe" in name for name in file.attrs)
+    assert earlier == "2020-01-01 measured"
+    time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    assert re.fullmatch(
+        rf'{time} cubekit {ck.__version__}: recipe = \{{ title = "Smooth, .*", '
+        r'step = \[\{ do = "savgol_filter", window_length = 11, polyorder = 3, '
+        r'as = "smooth" \}, .*\] \}',
+        made,
+    )
+    assert re.fullmatch(rf"{time} cubekit {ck.__version__}: save_cube", saved)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_the_last_recipe_of_a_history_is_the_one(tmp_path, cube, suffix):
+    first = steps({"do": "normalize"})
+    title = "two\nlines, \x85 \u2028 = {'quotes\"}]"
+    last = ck.Recipe([{"do": "savgol_filter", "window_length": 5}], title=title)
+    path = ck.save_cube(first(cube), tmp_path / f"one{suffix}")
+    assert ck.Recipe.from_file(path) == first
+    path = ck.save_cube(last(ck.open_cube(path)), tmp_path / f"two{suffix}")
+    assert ck.Recipe.from_file(path) == last
+
+
+def test_a_recipe_is_made_at_the_time_that_is_set(cube, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert steps({"do": "normalize"})(cube).history == (
+        f"1970-01-01T00:00:00Z cubekit {ck.__version__}: "
+        'recipe = { step = [{ do = "normalize" }] }'
+    )
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no file 'r\.toml' \(in .*TOML"):
+        ck.Recipe.from_toml("r.toml")
+    with pytest.raises(FileNotFoundError, match=r"no file 'r\.nc' \(in .*Check"):
+        ck.Recipe.from_file("r.nc")
+
+
+def test_a_result_that_is_no_file_of_ours_is_refused(tmp_path):
+    (tmp_path / "r.nc").write_bytes(b"no netCDF")
+    with pytest.raises(ck.CorruptFileError, match="cannot be opened as netCDF-4"):
+        ck.Recipe.from_file(tmp_path / "r.nc")
+    (tmp_path / "r.zarr").mkdir()
+    with pytest.raises(ck.CorruptFileError, match=r"no Zarr store\. Its history"):
+        ck.Recipe.from_file(tmp_path / "r.zarr")
 
 
 def test_a_file_without_a_recipe_is_refused(tmp_path, cube):
@@ -419,6 +466,7 @@ def test_a_file_without_a_recipe_is_refused(tmp_path, cube):
 
 
 def test_models_lie_beside_the_recipe_and_are_found_again(tmp_path, cube, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     pca_of(cube, tmp_path / "pca.nc")
     (tmp_path / "r.toml").write_text(
         '[[step]]\ndo = "PCA.transform"\nmodel = "pca.nc"\n'
@@ -464,13 +512,16 @@ def test_every_file_has_a_result_of_its_name(tmp_path, files, at_once):
 def test_a_file_that_fails_does_not_keep_the_others(tmp_path, files, at_once):
     files[1].write_bytes(b"no cube")
     seen = {}
-    with pytest.raises(ExceptionGroup, match="1 of 3 files failed") as caught:
+    told = r"1 of 3 files failed: \S+scene1\.nc\. The results of the others"
+    with pytest.raises(ck.BatchError, match=told) as caught:
         ck.apply(
             steps({"do": "normalize"}),
             *(files, tmp_path / "out"),
             at_once=at_once,
             done=seen.__setitem__,
         )
+    assert isinstance(caught.value, ExceptionGroup)
+    assert caught.value.files == (files[1],)
     (error,) = caught.value.exceptions
     assert isinstance(error, ck.CorruptFileError)
     assert f"The file is {files[1]}." in error.__notes__
@@ -490,3 +541,13 @@ def test_files_that_would_share_a_result_are_refused_before_any_starts(tmp_path,
 def test_no_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="there are no files"):
         ck.apply(steps({"do": "normalize"}), [], tmp_path)
+
+
+def test_where_all_files_fail_nothing_is_said_of_others(tmp_path):
+    files = [tmp_path / f"{k}.nc" for k in range(7)]
+    told = r"7 of 7 files failed: .*4\.nc and 2 more\. Repeat with these files"
+    with pytest.raises(ck.BatchError, match=told) as caught:
+        ck.apply(steps({"do": "normalize"}), files, tmp_path / "out")
+    part, rest = caught.value.split(lambda error: "6.nc" in str(error))
+    assert part.files == (files[6],)
+    assert rest.files == tuple(files[:6])

@@ -45,9 +45,14 @@ def view(
     The page is for this computer alone, no other can reach it. Stop with Ctrl-C. Needs
     the extra viewer: pip install "cubekit[viewer]".
 
-    A file in chunks of whole spectra shows its bands slowly: cubekit.rechunk writes one
+    A file in chunks of whole spectra shows its bands slowly; cubekit rechunk writes one
     for both uses.
-    """
+
+    \b
+    Examples:
+      cubekit view scene.nc
+      cubekit view scene.nc --no-browser --port 5006
+    """  # noqa: D301  click reads the escape
     del progress
     serve(
         lambda: open_cube(file, variable=variable),

@@ -187,7 +187,7 @@ def save_cube(
         region=region,
         interleave=interleave,
     )
-    output = prepared(cube, f"cubekit {__version__}: save_cube")
+    output = prepared(cube, "save_cube")
     check_chunks(chunks or {}, output)
     budget = parse_memory(memory)
     label = target.name.encode("unicode_escape").decode()

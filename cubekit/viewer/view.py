@@ -9,7 +9,6 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -57,6 +56,8 @@ class Frame:
         self, percentile: tuple[float, float] = (2, 98), *, joint: bool = False
     ) -> tuple[npt.NDArray[np.uint8], tuple[float, float], str]:
         """Colours (row, column, 4), the range they span, and the map of one channel."""
+        import matplotlib as mpl  # noqa: PLC0415  heavy
+
         finite = np.where(np.isfinite(self.values), self.values, np.nan)
         if finite.shape[-1] == 3:
             low, high = span("explore", finite, percentile, None if joint else (0, 1))
