@@ -38,6 +38,7 @@ class ImageFigure:
             y_range=bm.Range1d(bottom, top),
             tools="pan,wheel_zoom,box_zoom,box_select,lasso_select,reset",
             toolbar_location="above",
+            toolbar_sticky=False,  # the title needs its line
             active_drag="pan",
             active_scroll="wheel_zoom",
             x_axis_label=plain(view.x_label),
