@@ -267,6 +267,12 @@ class AxisOperator:
         Returns
         -------
         AxisOperator
+            To an axis of those outputs; an int gives an axis of one sample.
+
+        Notes
+        -----
+        **Missing values:** rows keep their support. **Chunks:** none.
+        **Cost:** a copy of the rows; applying it costs what they need.
         """
         keep = np.atleast_1d(np.arange(len(self.output))[index])
         return dataclasses.replace(
@@ -288,6 +294,18 @@ class AxisOperator:
         Returns
         -------
         AxisOperator
+            To an axis of those outputs.
+
+        Raises
+        ------
+        KeyError
+            If there is no output at a value, and no `method` to find another.
+        ValueError
+            If another axis is named, or no value is given.
+
+        Notes
+        -----
+        **Missing values, chunks, cost:** as `isel`.
 
         Examples
         --------
@@ -420,9 +438,18 @@ class AxisOperator:
         return covariance(self.name, sigma, self.matrix, (self.input, self.output))
 
     def to_dataarray(self) -> xr.DataArray:
-        """Return the matrix as a dense DataArray with the coordinates of both axes.
+        """Matrix as a dense DataArray with the coordinates of both axes.
 
-        The output dim is named ``<dim>_out`` where both axes have the same dim.
+        Returns
+        -------
+        DataArray, dims (output.dim, input.dim)
+            The output dim is named ``<dim>_out`` where both axes have the same dim.
+
+        Notes
+        -----
+        **Missing values:** NaN in the rows of undefined outputs; what is outside the
+        support is zero, as are weights of zero: see `support`. **Chunks:** in memory.
+        **Cost:** 8 bytes for each output and input.
         """
         out = self.output
         if out.dim == self.input.dim or out.name == self.input.name:
