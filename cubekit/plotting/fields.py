@@ -211,7 +211,8 @@ def _some(field: xr.DataArray, dim: str, most: int) -> slice | npt.NDArray[np.in
     """Samples that lie about evenly, at most so many."""
     places, _ = centres(field, dim)
     if is_even(places):
-        return thinning(field, (dim,), most).get(dim, slice(None))
+        every: slice = thinning(field, (dim,), most).get(dim, slice(None))
+        return every
     ends = np.linspace(places.min(), places.max(), most + 1)
     middles = (ends[1:] + ends[:-1]) / 2
     nearest = np.abs(places[:, None] - middles).argmin(axis=0)
