@@ -119,8 +119,9 @@ def test_documents_name_only_pages_that_are_there():
 def test_documents_build_without_a_warning(tmp_path):
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     places = ("-d", tmp_path / "trees", ROOT / "docs", tmp_path / "html")
+    how = ("-W", "-q", "-j", "auto", "-b", "html")  # notebooks side by side
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", *places],
+        [sys.executable, "-m", "sphinx", *how, *places],
         env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": ""},
         capture_output=True,
         text=True,

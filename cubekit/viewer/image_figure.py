@@ -49,6 +49,10 @@ class ImageFigure:
             title=" ",
         )
         self.figure.grid.visible = False
+        # a place on a map is read as it stands
+        self.figure.axis.formatter = bm.BasicTickFormatter(
+            power_limit_low=-4, power_limit_high=8
+        )
         self.figure.select_one(bm.BoxZoomTool).match_aspect = view.same_units
         self.window = view.whole
         self._draw_pixels()
