@@ -131,7 +131,7 @@ def colours(values: Array, low: Array, high: Array) -> Array:
 
 def is_diverging(low: float, high: float) -> bool:
     """Whether values of either sign matter in a range."""
-    return bool(low < 0 < high and min(-low, high) > 0.05 * max(-low, high))
+    return bool(low < 0 < high and min(-low, high) > 0.1 * max(-low, high))
 
 
 def colour_map(diverging: bool) -> str:
