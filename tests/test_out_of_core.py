@@ -152,7 +152,7 @@ print(resident() - before)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_flattest_place_of_a_file_of_large_chunks_holds_few_rows_of_them(tmp_path):
-    """512 MB in 32 chunks as `open_cube` makes them; a tree held all of it, and more."""
+    """512 MB in 32 chunks, as `open_cube` makes them; a tree held all of it."""
     y, x = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, (2, 16384)), axis=1)
     cube = xr.DataArray(
         da.random.default_rng(0).random(
