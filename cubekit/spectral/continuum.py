@@ -136,10 +136,9 @@ def _upper_hull(x: Floats, y: Floats) -> Floats:
     rise[edge] = (y0[edge + 1] - y0[edge]) / (x0[edge + 1] - x0[edge])
     line = (place - np.repeat(x0, size)) * np.repeat(rise, size) + np.repeat(y0, size)
     np.maximum(line, height, out=line)
-    if is_whole:
-        return line.reshape(y.shape)
-    hull = np.full_like(y, np.nan)
-    hull[there] = line
+    hull: Floats = line.reshape(-1, y.shape[1]) if is_whole else np.full_like(y, np.nan)
+    if not is_whole:
+        hull[there] = line
     return hull
 
 
