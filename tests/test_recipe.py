@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import xarray as xr
 
 import cubekit as ck
 from cubekit.io.source import FileArray
+from cubekit.recipe import matrices
 from cubekit.recipe.actions import ACTIONS
 
 if TYPE_CHECKING:
@@ -551,3 +553,54 @@ def test_where_all_files_fail_nothing_is_said_of_others(tmp_path):
     part, rest = caught.value.split(lambda error: "6.nc" in str(error))
     assert part.files == (files[6],)
     assert rest.files == tuple(files[:6])
+
+
+# once
+
+
+def test_models_are_read_and_matrices_built_once_for_an_axis(
+    tmp_path, cube, monkeypatch
+):
+    model = pca_of(ck.savgol_filter(cube, 9), tmp_path / "pca.nc")
+    smooth = {"do": "savgol_filter", "window_length": 9}
+    recipe = steps(smooth, {"do": "PCA.transform", "model": model})
+    first = recipe(cube)
+    with monkeypatch.context() as patch:
+        patch.setattr(ck.PCA, "load", None)
+        patch.setattr(matrices, "_OPERATORS", dict.fromkeys(matrices._OPERATORS))
+        xr.testing.assert_equal(recipe(cube + 0), first)
+        xr.testing.assert_equal(recipe(cube.isel(y=[2])), first.isel(y=[2]))
+
+
+def test_an_axis_with_other_bad_bands_has_a_matrix_of_its_own(cube):
+    recipe = steps(*LINEAR)
+    for each in (cube, ck.mark_bad(cube, [(900, 950)]), cube):
+        axis = ck.Axis.from_cube(each)
+        chain = ck.derivative_operator(axis) @ ck.savgol_operator(axis, 9, 3)
+        np.testing.assert_array_equal(recipe(each)[cube.name], chain(each))
+
+
+def test_a_model_that_was_saved_anew_is_read_anew(tmp_path, cube):
+    smooth = ck.savgol_filter(cube, 9)
+    model = pca_of(smooth, tmp_path / "pca.nc", 4)
+    recipe = steps(
+        {"do": "savgol_filter", "window_length": 9},
+        {"do": "PCA.transform", "model": model},
+    )
+    assert recipe(cube)["scores"].sizes["component"] == 4
+    ck.PCA(2).fit(smooth).save(model, overwrite=True)
+    assert recipe(cube)["scores"].sizes["component"] == 2
+    again = pickle.loads(pickle.dumps(recipe))
+    assert again == recipe
+    xr.testing.assert_equal(again(cube), recipe(cube))
+
+
+def test_of_many_axes_only_some_matrices_are_kept(cube, monkeypatch):
+    monkeypatch.setattr(matrices, "_KEPT", 3)
+    recipe = steps(*LINEAR)
+    for stop in (285, 284, 283, 285):
+        part = cube.isel(wavelength=slice(stop))
+        axis = ck.Axis.from_cube(part)
+        chain = ck.derivative_operator(axis) @ ck.savgol_operator(axis, 9, 3)
+        np.testing.assert_array_equal(recipe(part)[cube.name], chain(part))
+    assert len(recipe._matrices._known) == 3

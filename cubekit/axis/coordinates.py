@@ -172,9 +172,11 @@ def spectral_coordinate(cube: xr.DataArray) -> Hashable:
                 f"several coordinates are spectral by their {what}: "
                 f"{', '.join(map(repr, found))}. Say which: coord={found[0]!r}."
             )
-    dims = [d for d in cube.dims if str(d).lower() in _NAMES]
-    if dims:
-        return dims[0]
+    # of these the caller hears what is wrong with them
+    single = [name for name, c in cube.coords.items() if c.ndim == 0]
+    for name in [*cube.dims, *single]:
+        if str(name).lower() in _NAMES:
+            return name
     held = ", ".join(map(repr, candidates)) or "its (no) one-dimensional coordinates"
     raise CoordinateError(
         f"no spectral coordinate in the cube: none of {held} has a spectral "

@@ -8,6 +8,7 @@ import click
 
 from cubekit.cli.command import Command
 from cubekit.cli.options import COORD, IN, VARIABLE
+from cubekit.cli.order import in_order
 from cubekit.io import open_cube
 from cubekit.viewer.explore import serve
 
@@ -55,7 +56,7 @@ def view(
     """  # noqa: D301  click reads the escape
     del progress
     serve(
-        lambda: open_cube(file, variable=variable),
+        lambda: in_order(open_cube(file, variable=variable), coord, say),
         coord=coord,
         port=port,
         title=file.name,

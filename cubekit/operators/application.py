@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from cubekit import kernels
@@ -57,11 +58,12 @@ def applied(
     """
     start, output = ends
     axis = Axis.from_cube(cube, start.name)
+    alike = len(axis) == len(start) and np.allclose(axis.values, start.values, 1e-6, 0)
     axis.require_equal(
         start,
         f"apply {name} to this cube",
-        "Was it stored as float32? Build the operator from this cube, or assign "
-        "its coordinate.",
+        f"{'Was it stored as float32? ' if alike else ''}Build the operator from this "
+        "cube, or assign its coordinate.",
     )
     require_real(cube, name)
     if output.dim != axis.dim and output.dim in cube.dims:

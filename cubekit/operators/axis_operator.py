@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy import sparse
 
+from cubekit.axis import require_dataarray
 from cubekit.errors import AxisMismatchError
 from cubekit.kernels import LocalFit
 from cubekit.operators.application import applied, attrs_of_derivative, require_refit
@@ -70,10 +71,18 @@ class AxisOperator:
     name: str = "operator"
     order: int = 0
     degree: int | Literal["all"] | None = None
+    # NumPy would multiply each value of an array with the operator
+    __array_ufunc__: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         """Check the shape, and keep entries sorted and unique."""
-        matrix = sparse.csr_array(self.matrix).astype(np.float64)
+        matrix = sparse.csr_array(self.matrix)
+        if matrix.dtype.kind == "c":
+            raise TypeError(
+                f"matrix of {self.name} is {matrix.dtype}. Weights are real, and the "
+                "imaginary part is not dropped for you. Give matrix.real."
+            )
+        matrix = matrix.astype(np.float64)
         if matrix.shape != (len(self.output), len(self.input)):
             raise ValueError(
                 f"matrix of {self.name} has shape {matrix.shape}. Its axes have "
@@ -180,6 +189,7 @@ class AxisOperator:
 
     def __matmul__(self, other: AxisOperator) -> AxisOperator:
         """Compose: first `other`, then this, as one matrix."""
+        _refuse_cube(self.name, other)
         if not isinstance(other, AxisOperator):
             return NotImplemented
         self.input.require_equal(
@@ -257,6 +267,12 @@ class AxisOperator:
         Returns
         -------
         AxisOperator
+            To an axis of those outputs; an int gives an axis of one sample.
+
+        Notes
+        -----
+        **Missing values:** rows keep their support. **Chunks:** none.
+        **Cost:** a copy of the rows; applying it costs what they need.
         """
         keep = np.atleast_1d(np.arange(len(self.output))[index])
         return dataclasses.replace(
@@ -278,6 +294,18 @@ class AxisOperator:
         Returns
         -------
         AxisOperator
+            To an axis of those outputs.
+
+        Raises
+        ------
+        KeyError
+            If there is no output at a value, and no `method` to find another.
+        ValueError
+            If another axis is named, or no value is given.
+
+        Notes
+        -----
+        **Missing values, chunks, cost:** as `isel`.
 
         Examples
         --------
@@ -365,6 +393,7 @@ class AxisOperator:
         >>> error.values, error.units
         (array([0.25]), 'K nm-1')
         """
+        require_dataarray(std)
         variance = self.variance(std.astype(np.result_type(std, np.float32)) ** 2)
         attrs = attrs_of_derivative(std, self.input, self.order)
         return (variance**0.5).assign_attrs(attrs)
@@ -409,9 +438,18 @@ class AxisOperator:
         return covariance(self.name, sigma, self.matrix, (self.input, self.output))
 
     def to_dataarray(self) -> xr.DataArray:
-        """Return the matrix as a dense DataArray with the coordinates of both axes.
+        """Matrix as a dense DataArray with the coordinates of both axes.
 
-        The output dim is named ``<dim>_out`` where both axes have the same dim.
+        Returns
+        -------
+        DataArray, dims (output.dim, input.dim)
+            The output dim is named ``<dim>_out`` where both axes have the same dim.
+
+        Notes
+        -----
+        **Missing values:** NaN in the rows of undefined outputs; what is outside the
+        support is zero, as are weights of zero: see `support`. **Chunks:** in memory.
+        **Cost:** 8 bytes for each output and input.
         """
         out = self.output
         if out.dim == self.input.dim or out.name == self.input.name:
@@ -425,4 +463,12 @@ class AxisOperator:
             },
             dims=(out.dim, self.input.dim),
             name=self.name,
+        )
+
+
+def _refuse_cube(name: str, other: Any) -> None:
+    if isinstance(other, xr.DataArray):
+        raise TypeError(
+            f"{name} @ cube: @ composes operators. One is applied to a cube by a call. "
+            "Use operator(cube)."
         )

@@ -85,4 +85,5 @@ def quality(
     most = max(float(100 * share.mean(axis=0).max()) for share in shares.values())
     ax.set_ylim(0, max(5.0, 1.05 * most), auto=None)
     legend(ax)
+    ax.set_yticks([tick for tick in ax.get_yticks() if tick <= 100])  # room above
     return lines

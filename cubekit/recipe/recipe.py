@@ -10,6 +10,7 @@ from cubekit.errors import RecipeError
 from cubekit.io import plan
 from cubekit.io.history import with_line
 from cubekit.io.reading import history_of
+from cubekit.recipe.matrices import Matrices
 from cubekit.recipe.running import gathered, run
 from cubekit.recipe.steps import CUBE, Step, checked, plain
 from cubekit.recipe.toml import lines_of, read_toml, written
@@ -101,6 +102,7 @@ class Recipe:
         self._steps, self._title, self._outputs = checked(content, lines)
         self._content = content
         self._folder = folder
+        self._matrices = Matrices(folder)
 
     @classmethod
     def from_toml(cls, source: str | os.PathLike[str]) -> Self:
@@ -195,7 +197,7 @@ class Recipe:
             coordinates of one name, those of the later one get its name behind:
             ``wavelength_resampled``.
         """
-        results, _ = run(self._steps, self._outputs, cube, self._folder)
+        results, _ = run(self._steps, self._outputs, cube, self._matrices)
         result = gathered(results)
         words = f"recipe = {written(_ordered(self._absolute()))}"
         result.attrs["history"] = with_line(cube.attrs.get("history"), words)
@@ -216,7 +218,7 @@ class Recipe:
         str
             Some lines; print them.
         """
-        results, made = run(self._steps, self._outputs, cube, self._folder)
+        results, made = run(self._steps, self._outputs, cube, self._matrices)
         rows = [
             (numbers, f"{words}{f' -> {name}' if name else ''}")
             for numbers, words, name in made
