@@ -47,6 +47,7 @@ class AxisPair(NamedTuple):
     difference: sparse.csr_array
     average: sparse.csr_array | None  # None for the samples themselves
     coordinates: Floats
+    ties: sparse.csr_array  # the difference without what is rounding
 
 
 class _Gaps(NamedTuple):
@@ -134,16 +135,16 @@ class GradientSolver:
             self._weights_of_equations(k, weight) for k, weight in enumerate(weights)
         ]
         field, iterations, residual = self._conjugate_gradients(gradient, rows, weights)
-        differences = [pair.difference for pair in self.axes]
+        ties = [pair.ties for pair in self.axes]
         coordinates = [pair.coordinates for pair in self.axes]
-        label, _ = regions(differences, rows)
+        label, _ = regions(ties, rows)
         label = aligned(
             field,
             gradient,
             weights,
             rows=rows,
             label=label,
-            differences=differences,
+            differences=ties,
             coordinates=coordinates,
         )
         take_means_off(field, label, self._covered(rows))
@@ -261,7 +262,7 @@ class GradientSolver:
         """Samples that some equation with a weight tells of."""
         covered = np.zeros([len(pair.coordinates) for pair in self.axes], np.bool_)
         for k, (pair, row) in enumerate(zip(self.axes, rows, strict=True)):
-            reach = abs(pair.difference).T.tocsr()
+            reach = abs(pair.ties).T.tocsr()
             for part in slabs(covered.shape, k):
                 counts = (row[part] > 0).astype(np.float32)
                 covered[part] |= _contract(counts, reach, k) > 0
