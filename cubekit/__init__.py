@@ -11,6 +11,7 @@ from cubekit.axis import Axis
 from cubekit.errors import (
     AmbiguousCubeError,
     AxisMismatchError,
+    BatchError,
     ChunkError,
     ClusterError,
     CoordinateError,
@@ -86,6 +87,7 @@ __all__ = [
     "Axis",
     "AxisMismatchError",
     "AxisOperator",
+    "BatchError",
     "ChunkError",
     "ClusterError",
     "CoordinateError",

@@ -18,7 +18,7 @@ __all__ = ["require_integer", "require_periods", "require_positive", "require_re
 
 def require_integer(function: str, name: str, value: Any, least: int) -> None:
     """Raise unless a value is an integer, and `least` or more."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+    if not _is_number(value, numbers.Integral):
         raise TypeError(
             f"{function}: {name}={value!r} is a {type(value).__name__}. It counts, so "
             f"it must be an integer. Use {name}={least} or more."
@@ -32,8 +32,7 @@ def require_integer(function: str, name: str, value: Any, least: int) -> None:
 
 def require_positive(function: str, name: str, value: Any) -> float:
     """Value as a float; raise unless it is a positive, finite real number."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-    if not real:
+    if not _is_number(value, numbers.Real):
         raise TypeError(
             f"{function}: {name}={value!r} is a {type(value).__name__}. It measures, "
             "so it must be a number. Give a positive one."
@@ -85,3 +84,9 @@ def require_real(cube: xr.DataArray, name: str) -> None:
         f"{name}: the cube has dtype {cube.dtype}. Values must be real numbers. "
         "Convert them: cube.astype(float)."
     )
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether a value is a number of a kind; truths and times are by class alone."""
+    truth_or_time = isinstance(value, bool | np.bool_ | np.timedelta64)
+    return isinstance(value, kind) and not truth_or_time

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = [
     "AmbiguousCubeError",
     "AxisMismatchError",
+    "BatchError",
     "ChunkError",
     "ClusterError",
     "CoordinateError",
@@ -58,6 +64,32 @@ class AmbiguousCubeError(CubekitError, ValueError):
 
 class RecipeError(CubekitError, ValueError):
     """A recipe with a step, an argument or a name that is not known."""
+
+
+class BatchError(CubekitError, ExceptionGroup[Exception]):
+    """Files of many that failed, each with an error of its own.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        Those that failed, in the order of their errors (``exceptions``).
+    """
+
+    files: tuple[Path, ...]
+
+    def __new__(
+        cls, message: str, errors: Sequence[Exception], files: Sequence[Path]
+    ) -> Self:
+        """Group of errors, as `ExceptionGroup` makes it."""
+        self = super().__new__(cls, message, errors)
+        self.files = tuple(files)
+        return self
+
+    def derive(self, errors: Sequence[Exception]) -> Self:  # type: ignore[override]
+        """Return the part of some of the errors, as ``except*`` takes it."""
+        known = {id(error): k for k, error in enumerate(self.exceptions)}
+        files = [self.files[known[id(e)]] for e in errors if id(e) in known]
+        return type(self)(self.message, errors, files)
 
 
 class ChunkError(CubekitError, ValueError):

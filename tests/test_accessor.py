@@ -11,10 +11,16 @@ import pytest
 import xarray as xr
 
 import cubekit as ck
-from cubekit.accessor import CubeAccessor, takes_cube
+from cubekit.accessor import CubeAccessor, Pictures, takes_cube
 
 FUNCTIONS = {
     name: getattr(ck, name) for name in ck.__all__ if takes_cube(getattr(ck, name))
+}
+
+DRAWN = {
+    name: getattr(ck.plotting, name)
+    for name in ck.plotting.__all__
+    if takes_cube(getattr(ck.plotting, name))
 }
 
 
@@ -25,8 +31,23 @@ def cube():
 
 def test_methods_are_the_public_functions_that_take_a_cube():
     methods = {name for name in vars(CubeAccessor) if not name.startswith("_")}
-    assert methods == set(FUNCTIONS)
+    assert methods == set(FUNCTIONS) | {"plotting"}
     assert {"savgol_filter", "save_cube"} <= methods
+
+
+def test_pictures_of_a_cube_are_methods_too(cube):
+    methods = {name for name in vars(Pictures) if not name.startswith("_")}
+    assert methods == set(DRAWN)
+    assert {"rgb", "spectra", "quicklook"} <= methods
+    assert methods <= set(dir(cube.cube.plotting))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_has_the_docstring_and_signature_of_its_function(cube, name):
+    method = getattr(cube.cube.plotting, name)
+    assert method.__doc__ == DRAWN[name].__doc__
+    expected = list(inspect.signature(DRAWN[name]).parameters.values())[1:]
+    assert list(inspect.signature(method).parameters.values()) == expected
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -91,8 +112,9 @@ def test_repr_of_times_is_in_dates():
 
 def test_registering_imports_no_heavy_library():
     code = (
-        "import sys, cubekit; print([m for m in ('matplotlib.pyplot', 'click', 'tqdm') "
-        "if m in sys.modules])"
+        "import sys, cubekit; heavy = ['matplotlib', 'click', 'tqdm', 'h5py', "
+        "'netCDF4', 'isal', 'scipy.linalg', 'scipy.optimize', 'distributed', 'torch']; "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -1,5 +1,7 @@
 """Axis: found, checked, compared; every refusal says what to do."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -80,6 +82,8 @@ def test_several_spectral_coordinates_are_an_error_that_names_them():
 def test_no_spectral_coordinate_is_an_error():
     with pytest.raises(ck.CoordinateError, match=r"no spectral coordinate .* 'x' "):
         ck.Axis.from_cube(line([1.0, 2.0], name="x"))
+    with pytest.raises(ck.CoordinateError, match=r"its \(no\) one-dimensional coord"):
+        ck.Axis.from_cube(line([1.0, 2.0], name="x")[0])
 
 
 @pytest.mark.parametrize(
@@ -103,6 +107,24 @@ def test_the_repair_that_the_error_gives_works():
     cube = line([1.0, 3.0, 2.0, 2.0], units="nm")
     repaired = cube.sortby("wavelength").drop_duplicates("wavelength")
     assert ck.Axis.from_cube(repaired).values.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 2.0, 3.0], [1.0, 3.0, 2.0, 2.0]])
+def test_the_repairs_work_where_the_dim_has_another_name(values):
+    cube = xr.DataArray(np.arange(4.0), {"wavelength": ("band", values)}, "band")
+    with pytest.raises(ck.CoordinateError) as caught:
+        ck.Axis.from_cube(cube)
+    repairs = re.findall(r"cube\.\S+\(.*?\)(?=[,.] |\.$)", str(caught.value))
+    assert repairs
+    for repair in repairs:
+        repaired = eval(repair, {"cube": cube})
+        assert ck.Axis.from_cube(repaired).values.tolist() == [1, 2, 3]
+
+
+def test_a_single_band_that_was_selected_is_told_apart_from_no_band():
+    cube = line([1.0, 2.0], units="nm").sel(wavelength=2.0)
+    with pytest.raises(ck.CoordinateError, match="'wavelength' is a single value"):
+        ck.Axis.from_cube(cube)
 
 
 def test_a_misspelt_name_gets_the_nearest_one():
@@ -140,6 +162,16 @@ def test_coordinates_that_are_no_axis_are_refused():
 def test_plain_arrays_are_refused_with_a_line_to_paste():
     with pytest.raises(TypeError, match=r"cube is a numpy.ndarray.*xarray.DataArray\("):
         ck.Axis.from_cube(np.zeros(3))
+
+
+def test_a_dataset_is_refused_with_one_of_its_variables():
+    dataset = line([1.0, 2.0]).to_dataset(name="slope")
+    with pytest.raises(
+        TypeError, match=r"holds 'slope'. Choose one: dataset\['slope'\]"
+    ):
+        ck.savgol_filter(dataset, 3)
+    with pytest.raises(TypeError, match="holds no variable"):
+        ck.savgol_filter(dataset[[]], 3)
 
 
 def test_times_are_seconds_since_the_first_sample():

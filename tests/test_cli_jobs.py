@@ -7,17 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import dask
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import cubekit as ck
-from cubekit.cli import main
+from cubekit.cli import main, saving
+from cubekit.recipe.actions import ACTIONS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,13 +72,27 @@ def test_run_of_many_files_goes_on_after_a_failure_and_says_so(run, scene, tmp_p
     assert result.exit_code == 1
     told = result.stderr.splitlines()
     assert told[0].startswith("Error: bad.nc: ")
-    assert told[-1].startswith("Error: apply: 1 of 3 files failed.")
+    assert told[-1].startswith("Error: apply: 1 of 3 files failed: bad.nc. The results")
     assert {p.name for p in Path("results").iterdir()} == {"scene.nc", "two.nc"}
     same("results/two.nc", ck.savgol_filter(ck.open_cube("two.nc"), 11), "smooth")
 
 
+def test_a_file_of_many_that_fails_says_its_step_and_what_to_type(run, scene, tmp_path):
+    short = ck.datasets.scene((4, 5)).isel(wavelength=slice(40, 47))
+    ck.save_cube(short, tmp_path / "short.nc")
+    assert run("run", "r.toml", scene, "results/").exit_code == 0
+    told = run("run", "r.toml", scene, "short.nc", "results").stderr.splitlines()
+    assert "results/scene.nc exists." in told[0]
+    assert told[0].endswith("or replace it: --overwrite.")
+    assert told[1].startswith("Error: short.nc: savgol_filter: window_length=11 is lon")
+    assert told[1].endswith(
+        "This is line 2 of the recipe: savgol_filter(window_length=11)."
+    )
+    assert "2 of 2 files failed: " in told[2]
+    assert "others" not in told[2]
+
+
 def test_run_of_one_file_into_a_folder_keeps_its_name(run, scene):
-    Path("results").mkdir()
     assert run("run", "r.toml", scene, "results").exit_code == 0
     assert [p.name for p in Path("results").iterdir()] == ["scene.nc"]
 
@@ -166,12 +181,102 @@ def test_a_cluster_has_its_own_workers(run, scene):
     assert "A cluster has its own workers" in result.stderr
 
 
-def test_a_cluster_that_is_not_there_is_one_line(run, scene):
-    words = ("--scheduler", "tcp://127.0.0.1:1")
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        result = run("run", "r.toml", scene, "out.nc", *words)
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "localhost", "no://way:1"])
+def test_a_cluster_that_is_not_there_is_one_line_that_says_how_to_start_it(
+    run, scene, address, monkeypatch
+):
+    assert saving._PATIENCE <= 10
+    monkeypatch.setattr(saving, "_PATIENCE", 0.5)
+    result = run("run", "r.toml", scene, "out.nc", "--scheduler", address)
     assert result.exit_code == 1
-    assert len(result.stderr.strip().splitlines()) == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert f"--scheduler={address}: no Dask scheduler is reached there (" in line
+    assert "Start one with dask scheduler" in line
+
+
+def test_a_recipe_that_is_not_there_is_named(run, scene):
+    (line,) = run("run", "recipe.toml", scene, "out.nc").stderr.splitlines()
+    assert line.startswith("Error: recipe: there is no file 'recipe.toml' (in /")
+
+
+def test_a_model_that_is_there_is_found_before_the_fit(run, scene, monkeypatch):
+    words = ("pca", "fit", scene, "model.nc", "--components", 2)
+    assert run(*words).exit_code == 0
+    monkeypatch.setattr(ck.PCA, "fit", None)
+    (line,) = run(*words).stderr.splitlines()
+    assert "model.nc exists" in line
+    assert "Use --overwrite, or another name" in line
+    (line,) = run(*words[:3], "no/model.nc").stderr.splitlines()
+    assert "there is no folder 'no'" in line
+
+
+def test_help_of_run_lists_the_steps(run):
+    told = " ".join(run("run", "--help").output.split())
+    assert "Steps that a recipe can take:" in told
+    assert all(name in told for name in ACTIONS)
+
+
+@pytest.mark.parametrize("target", ["out.zarr", "out.hdr"])
+def test_the_suffix_of_the_result_is_its_format(run, scene, target):
+    assert run("savgol", scene, target, "--window-length", 5).exit_code == 0
+    expected = ck.savgol_filter(ck.open_cube(scene), 5)
+    np.testing.assert_array_equal(ck.open_cube(target), expected)
+
+
+# completion and pipes
+
+
+def child(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cubekit", *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_options_and_files(shell):
+    script = child(_CUBEKIT_COMPLETE=f"{shell}_source")
+    assert script.returncode == 0
+    assert "_CUBEKIT_COMPLETE=" + f"{shell}_complete" in script.stdout
+
+    def complete(*words: str) -> list[str]:
+        """What is offered for the last word."""
+        typed = {"COMP_WORDS": " ".join(["cubekit", *words])}
+        typed["COMP_CWORD"] = words[-1] if shell == "fish" else str(len(words))
+        done = child(_CUBEKIT_COMPLETE=f"{shell}_complete", **typed)
+        return done.stdout.replace("\t", "\n").replace(",", "\n").splitlines()
+
+    assert {"rechunk", "resample", "run"} & {*complete("r")} == {
+        *("rechunk", "resample", "run")
+    }
+    assert "evaluate" in complete("pca", "ev")
+    assert "--scheduler" in complete("run", "--sch")
+    assert "refit" in complete("derivative", "--missing", "r")
+    assert "file" in complete("info", "sc")  # the shell completes names of files
+
+
+def test_progress_goes_to_the_terminal_and_words_into_the_pipe(scene, tmp_path):
+    """As ``cubekit savgol ... | cat`` in a terminal."""
+    seen, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    job = ("savgol", str(scene), str(tmp_path / "out.nc"), "--window-length", "5")
+    done = subprocess.run(
+        [sys.executable, "-m", "cubekit", *job],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        check=True,
+    )
+    os.close(terminal)
+    shown = os.read(seen, 100_000).decode()
+    os.close(seen)
+    assert done.stdout.startswith("wrote ")
+    assert len(done.stdout.splitlines()) == 1
+    assert "100%" in shown
+    assert "wrote" not in shown
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -97,7 +98,7 @@ def operators(cube: xr.DataArray) -> dict[str, xr.DataArray]:
     }
 
 
-def test_every_way_to_compute_gives_the_same_bits(client):
+def test_d4_every_way_to_compute_gives_the_same_bits(client):
     cube = ck.datasets.scene((9, 8)).copy()
     cube[3, 4, 50] = np.nan
     lazy = cube.copy(data=da.from_array(cube.values, (5, 8, 150)))
@@ -128,7 +129,7 @@ def test_a_save_on_a_cluster_gives_the_same_file(
 
 
 @pytest.mark.parametrize("moment", [0.1, 0.6])
-def test_a_worker_killed_on_the_way_costs_nothing_but_time(
+def test_d1_a_worker_killed_on_the_way_costs_nothing_but_time(
     client, lazy, tmp_path, expected, moment
 ):
     client.wait_for_workers(2, timeout=120)
@@ -163,6 +164,24 @@ def test_a_command_computes_on_the_cluster_at_an_address(
     xr.testing.assert_equal(xr.load_dataset(tmp_path / "out.nc"), expected)
 
 
+def test_a_model_is_fitted_and_evaluated_on_the_cluster_at_an_address(
+    client, lazy, tmp_path
+):
+    address = ("--scheduler", client.scheduler.address)
+    source, model = str(tmp_path / "scene.nc"), str(tmp_path / "model.nc")
+    words = ("pca", "fit", source, model, "--components", "3", *address)
+    told = CliRunner().invoke(main, words)
+    assert told.exit_code == 0, told.output
+    with dask.config.set(scheduler="threads"):
+        expected = ck.PCA(3).fit(lazy)
+        error = float(expected.evaluate(lazy)["r2_fit_mean"])
+    found = ck.PCA.load(model)
+    xr.testing.assert_allclose(found.components_, expected.components_, rtol=1e-9)
+    words = ("pca", "evaluate", model, source, "--json", *address)
+    facts = json.loads(CliRunner().invoke(main, words).stdout)
+    assert facts["r2_fit_mean"] == pytest.approx(error)
+
+
 def test_an_error_in_a_block_is_raised_as_it_is_and_says_where(client, lazy, tmp_path):
     def fail(block: np.ndarray, block_info: dict) -> np.ndarray:
         if block_info[0]["chunk-location"][0] == 3:
@@ -176,7 +195,9 @@ def test_an_error_in_a_block_is_raised_as_it_is_and_says_where(client, lazy, tmp
     assert not (tmp_path / "out.nc").exists()
 
 
-def test_a_block_too_large_for_a_worker_is_refused_before_it_starts(client, tmp_path):
+def test_d3_a_block_too_large_for_a_worker_is_refused_before_it_starts(
+    client, tmp_path
+):
     large = xr.DataArray(
         da.zeros((2000, 2000, 100), chunks=(1000, 2000, 100)), dims=("y", "x", "band")
     )
@@ -184,7 +205,7 @@ def test_a_block_too_large_for_a_worker_is_refused_before_it_starts(client, tmp_
         ck.save_cube(large, tmp_path / "out.nc")
 
 
-def test_a_block_that_kills_its_workers_is_said_to(client, lazy, tmp_path):
+def test_d3_a_block_that_kills_its_workers_is_said_to(client, lazy, tmp_path):
     client.wait_for_workers(2, timeout=120)
 
     def die(block: np.ndarray) -> np.ndarray:
@@ -212,7 +233,7 @@ def started(*words: str) -> Iterator[subprocess.Popen]:
 
 
 @pytest.mark.parametrize("victim", ["workers", "scheduler"])
-def test_a_lost_cluster_is_an_error_that_names_resume_which_then_completes(
+def test_d2_a_lost_cluster_is_an_error_that_names_resume_which_then_completes(
     lazy, tmp_path, expected, monkeypatch, victim
 ):
     assert cluster_module._PATIENCE < 60

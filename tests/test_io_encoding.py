@@ -69,6 +69,30 @@ def test_e1_packed_source_does_not_pack_what_is_computed(
         assert "scale_factor" not in stored.ncattrs()
 
 
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+@pytest.mark.parametrize("value", [1.99e6, np.nan, 0.5, -999.0])
+def test_e2_there_is_no_packed_output_and_packing_asked_for_changes_no_value(
+    make_cube, tmp_path, suffix, value
+):
+    cube = make_cube()
+    cube[1, 2, 3] = value
+    wanted = cube.values
+    # what xarray would pack by: too small a range, no mark for NaN, or a value as mark
+    cube.encoding = {"dtype": "i2", "scale_factor": 0.01, "_FillValue": -999}
+    found = ck.open_cube(ck.save_cube(cube, tmp_path / f"out{suffix}"))
+    assert found.dtype == cube.dtype
+    np.testing.assert_array_equal(found.values, wanted)
+
+
+@pytest.mark.parametrize("name", ["scale_factor", "add_offset", "_FillValue"])
+def test_e2_attributes_that_would_pack_are_refused_by_name(make_cube, tmp_path, name):
+    with pytest.raises(TypeError, match=f"{name!r} would change how the values are"):
+        ck.save_cube(make_cube().assign_attrs({name: 0.5}), tmp_path / "out.nc")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'encoding'"):
+        ck.save_cube(make_cube(), tmp_path / "out.nc", encoding={})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_e5_wavelengths_moved_off_their_packing_come_back_exactly(packed, tmp_path):
     with xr.open_dataset(packed) as dataset:
         cube = dataset["cube"].load()

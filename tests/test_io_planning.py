@@ -163,7 +163,7 @@ def memory_of_a_job(tmp_path, gigabytes, memory):
 
 
 @pytest.mark.slow
-def test_job_larger_than_its_memory_stays_within_it(tmp_path):
+def test_d6_job_larger_than_its_memory_stays_within_it(tmp_path):
     found, planned = memory_of_a_job(tmp_path, 1.2, "400MB")
     assert found < planned <= 400e6
 

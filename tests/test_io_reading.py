@@ -217,6 +217,26 @@ def test_file_without_a_cube_says_what_it_holds(new):
         ck.open_cube(new(lambda f: put(f, "y", ("y",), np.arange(4.0))))
 
 
+@pytest.mark.parametrize("name", ["height", "elevation", "Elev"])
+@pytest.mark.parametrize("dims", [("y", "x", "bands"), ("y", "x")])
+def test_heights_are_the_cube_where_nothing_else_is(new, name, dims):
+    values = np.arange(120.0).reshape(4, 5, 6)
+    values = values if len(dims) == 3 else values[..., 0]
+    cube = ck.open_cube(new(lambda f: put(f, name, dims, values)))
+    assert cube.name == name
+    np.testing.assert_array_equal(cube.values, values)
+
+
+def test_heights_of_places_stay_coordinates_of_what_was_measured(new):
+    def write(file):
+        put(file, "albedo", ("y", "x"), np.ones((4, 5)))
+        put(file, "height", ("y", "x"), np.zeros((4, 5)))
+
+    cube = ck.open_cube(new(write))
+    assert cube.name == "albedo"
+    assert "height" in cube.coords
+
+
 def test_variable_in_a_group_is_found_by_name_and_by_path(new):
     def write(file):
         several(file.createGroup("geophysical_data"))
@@ -292,7 +312,7 @@ def test_lazy_cube_can_be_pickled(new):
     assert pickle.loads(pickle.dumps(cube)).identical(cube)
 
 
-def test_many_threads_open_and_read_at_once(new):
+def test_s7_many_threads_open_and_read_at_once(new):
     path = new(emit)
     expected = ck.open_cube(path).values
     wrong = []
@@ -311,7 +331,7 @@ def test_many_threads_open_and_read_at_once(new):
     assert not wrong
 
 
-def test_file_that_changed_since_is_refused(new):
+def test_s6_file_that_changed_since_is_refused(new):
     path = new(emit)
     cube = ck.open_cube(path)
     new(several)
@@ -333,7 +353,7 @@ def test_missing_file_is_said_to_be_missing(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"hello", b"GRIB....", b"\x1f\x8b\x08\0", b"<html>"]
 )
-def test_file_of_another_format_shows_how_it_begins(tmp_path, content):
+def test_r1_file_of_another_format_shows_how_it_begins(tmp_path, content):
     path = tmp_path / "cube.nc"
     path.write_bytes(content)
     with pytest.raises(
@@ -343,7 +363,7 @@ def test_file_of_another_format_shows_how_it_begins(tmp_path, content):
 
 
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.9, 0.999])
-def test_truncated_file_is_refused(new, part):
+def test_r1_truncated_file_is_refused(new, part):
     path = new(emit)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(part * len(whole))])

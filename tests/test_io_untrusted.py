@@ -89,12 +89,12 @@ def plugin(file):
         (plugin, "'/inner/x' is a filter from a plugin to 'filter 32015'"),
     ],
 )
-def test_file_that_reaches_beyond_itself_is_refused(hostile, fill, match):
+def test_x1_x2_x5_file_that_reaches_beyond_itself_is_refused(hostile, fill, match):
     with pytest.raises(ck.UnsafeFileError, match=match):
         ck.open_cube(hostile(fill))
 
 
-def test_refused_file_names_no_other_file_to_the_system(hostile, monkeypatch):
+def test_x1_refused_file_names_no_other_file_to_the_system(hostile, monkeypatch):
     opened = []
     path = hostile(external_link)
     import sys  # noqa: PLC0415
@@ -127,7 +127,9 @@ def declared(shape, chunks, dtype="f8"):
         (declared((2**16, 2**16), (2**15, 2**15)), "stores 0|a chunk of"),
     ],
 )
-def test_file_that_declares_more_than_it_holds_is_refused_at_once(hostile, fill, match):
+def test_x3_file_that_declares_more_than_it_holds_is_refused_at_once(
+    hostile, fill, match
+):
     path = hostile(fill)
     ck.open_cube(hostile(lambda f: None), variable="cube")
     path = hostile(fill)
@@ -137,12 +139,12 @@ def test_file_that_declares_more_than_it_holds_is_refused_at_once(hostile, fill,
     assert time.perf_counter() - start < 0.5
 
 
-def test_groups_too_deep_are_refused(hostile):
+def test_x4_groups_too_deep_are_refused(hostile):
     with pytest.raises(ck.SizeLimitError, match="65 deep"):
         ck.open_cube(hostile(lambda f: f.create_group("/".join("g" * 100))))
 
 
-def test_too_many_and_too_large_attributes_are_refused(hostile, monkeypatch):
+def test_x4_too_many_and_too_large_attributes_are_refused(hostile, monkeypatch):
     monkeypatch.setattr(preflight, "_ATTRIBUTES", 10)
     monkeypatch.setattr(preflight, "_ATTRIBUTE", 1000)
 
@@ -318,7 +320,7 @@ for number, bit in enumerate(bits[skip:], start=skip):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", ["fast", None])
-def test_no_flipped_bit_gives_wrong_values(tmp_path, ours, compression):
+def test_r2_no_flipped_bit_gives_wrong_values(tmp_path, ours, compression):
     """In a child: HDF5 itself could go round for ever, did it see the damage."""
     _path, cube = ours
     whole, spoiled = tmp_path / "o.nc", tmp_path / "spoiled.nc"
@@ -347,7 +349,7 @@ def test_no_flipped_bit_gives_wrong_values(tmp_path, ours, compression):
 
 
 @pytest.mark.parametrize("keep", [0, 0.01, 0.3, 0.9, 0.999])
-def test_file_cut_short_is_refused(ours, keep):
+def test_r1_file_cut_short_is_refused(ours, keep):
     path, cube = ours
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content))])
@@ -369,7 +371,7 @@ def test_record_that_says_nothing_is_refused(ours, text):
         ck.open_cube(path)
 
 
-def test_damage_is_found_before_hdf5_sees_the_file(ours, monkeypatch):
+def test_r2_damage_is_found_before_hdf5_sees_the_file(ours, monkeypatch):
     path, _cube = ours
     content = bytearray(path.read_bytes())
     content[100] ^= 1
@@ -396,7 +398,7 @@ def test_copy_by_another_program_is_opened(ours, tmp_path):
     assert np.array_equal(copy.values, cube.values[:3])
 
 
-def test_file_that_was_never_finished_is_refused(
+def test_w18_file_that_was_never_finished_is_refused(
     ours, tmp_path, make_cube, monkeypatch
 ):
     from cubekit.io.container import Container  # noqa: PLC0415

@@ -64,9 +64,13 @@ def test_dims_in_any_order_come_back(rich, tmp_path):
     xr.testing.assert_identical(without_history(back).compute(), cube)
 
 
-def test_xarray_reads_the_same_with_both_engines(rich, tmp_path):
-    path = ck.save_cube(rich, tmp_path / "out.nc")
-    with xr.open_dataarray(path, engine="netcdf4", decode_timedelta=False) as found:
+@pytest.mark.parametrize(
+    "engine", ["netcdf4", pytest.param("h5netcdf", marks=pytest.mark.h5netcdf)]
+)
+@pytest.mark.parametrize("compression", ["fast", 5, None])
+def test_xarray_reads_the_same_with_both_engines(rich, tmp_path, engine, compression):
+    path = ck.save_cube(rich, tmp_path / "out.nc", compression=compression)
+    with xr.open_dataarray(path, engine=engine, decode_timedelta=False) as found:
         loaded = found.load()
         xr.testing.assert_equal(loaded, rich)
         assert set(loaded.coords) == set(rich.coords)
@@ -122,14 +126,14 @@ def test_what_variables_share_is_computed_once(make_cube, tmp_path):
         ("?", "?"),
     ],
 )
-def test_values_of_every_dtype_come_back_equal(make_cube, tmp_path, dtype, stored):
+def test_e9_values_of_every_dtype_come_back_equal(make_cube, tmp_path, dtype, stored):
     cube = make_cube().astype(dtype)
     back = saved(cube, tmp_path)
     assert back.dtype == np.dtype(stored)
     assert np.array_equal(back.values, cube.values)
 
 
-def test_packing_of_the_source_is_not_inherited(make_cube, tmp_path):
+def test_e1_packing_of_the_source_is_not_inherited(make_cube, tmp_path):
     cube = make_cube()
     packed = {"dtype": "int16", "scale_factor": 0.01, "_FillValue": -1}
     cube.encoding = packed
@@ -165,7 +169,7 @@ def test_history_gets_a_line_and_conventions_are_stated(
         assert file.Conventions == "CF-1.11"
 
 
-def test_attributes_that_netcdf_has_no_type_for_come_back(make_cube, tmp_path):
+def test_w13_attributes_that_netcdf_has_no_type_for_come_back(make_cube, tmp_path):
     attrs = {
         "yes": True,
         "nothing": None,
@@ -191,7 +195,7 @@ def test_attributes_that_netcdf_has_no_type_for_come_back(make_cube, tmp_path):
     xr.testing.assert_identical(back.compute(), cube)
 
 
-def test_everything_that_cannot_be_stored_is_named_at_once(make_cube, tmp_path):
+def test_w12_everything_that_cannot_be_stored_is_named_at_once(make_cube, tmp_path):
     path = tmp_path / "out.nc"
     path.write_text("old")
     cube = make_cube().assign_attrs(when=pd.Timestamp(0), z=1j, scale_factor=2.0)
@@ -223,7 +227,7 @@ def test_everything_that_cannot_be_stored_is_named_at_once(make_cube, tmp_path):
         (lambda c: c.assign_attrs({"a": {1: 2}}), "attribute 'a' is a dict"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_before_anything_is_written(
+def test_w12_what_cannot_be_stored_is_refused_before_anything_is_written(
     make_cube, tmp_path, change, match
 ):
     with pytest.raises(TypeError, match=match):
@@ -231,7 +235,7 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_file_that_is_there_is_not_replaced_unasked(make_cube, tmp_path):
+def test_w14_file_that_is_there_is_not_replaced_unasked(make_cube, tmp_path):
     path = tmp_path / "out.nc"
     path.write_text("old")
     with pytest.raises(ck.OutputExistsError, match=r"out\.nc exists.*overwrite=True"):
@@ -241,7 +245,7 @@ def test_file_that_is_there_is_not_replaced_unasked(make_cube, tmp_path):
     assert ck.open_cube(path).shape == (5, 4, 40)
 
 
-def test_file_that_comes_while_writing_is_not_replaced(make_cube, tmp_path):
+def test_w14_file_that_comes_while_writing_is_not_replaced(make_cube, tmp_path):
     path = tmp_path / "out.nc"
     cube = make_cube(chunks={"y": 1}).map_blocks(
         lambda b: path.write_text("rival") and b
@@ -272,7 +276,7 @@ def aliases(path, kind):
 
 @pytest.mark.parametrize("kind", ["same", "relative", "symlink", "hard link"])
 @pytest.mark.parametrize("engine", ["cubekit", "eager", "netcdf4", "filtered"])
-def test_cube_is_never_written_over_its_own_input(make_cube, tmp_path, kind, engine):
+def test_s1_cube_is_never_written_over_its_own_input(make_cube, tmp_path, kind, engine):
     path = ck.save_cube(make_cube(), tmp_path / "in.nc")
     content = path.read_bytes()
     target = aliases(path, kind)
@@ -290,6 +294,23 @@ def test_cube_is_never_written_over_its_own_input(make_cube, tmp_path, kind, eng
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_s2_input_is_replaced_only_by_a_file_moved_over_it(make_cube, tmp_path, suffix):
+    path = ck.save_cube(make_cube(), tmp_path / f"a{suffix}")
+    source = ck.open_cube(path)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'overwrite_input"):
+        ck.save_cube(source * 2, path, overwrite_input=True)
+    with pytest.raises(ck.SameFileError, match="move the new file over the old one"):
+        ck.save_cube(source * 2, path, overwrite=True)
+    beside = ck.save_cube(source * 2, tmp_path / f"b{suffix}")
+    if path.is_dir():
+        path.rename(tmp_path / "old")
+    beside.replace(path)
+    np.testing.assert_array_equal(ck.open_cube(path).values, make_cube().values * 2)
+    with pytest.raises(ck.CorruptFileError, match="changed while being read"):
+        source.compute()
+
+
 def test_lazy_cube_of_xarray_is_not_read_to_find_where_it_comes_from(
     make_cube, tmp_path
 ):
@@ -304,7 +325,7 @@ def boom(block, block_info=None):
     return block
 
 
-def test_failing_block_is_named_and_the_old_file_stays(make_cube, tmp_path):
+def test_w5_failing_block_is_named_and_the_old_file_stays(make_cube, tmp_path):
     path = tmp_path / "out.nc"
     path.write_text("old")
     cube = make_cube(chunks={"y": 1})
@@ -320,7 +341,7 @@ def test_failing_block_is_named_and_the_old_file_stays(make_cube, tmp_path):
 
 @pytest.mark.parametrize("name", ["reflectance", "wavelength", "y"])
 @pytest.mark.parametrize("compression", ["fast", None])
-def test_byte_that_changed_on_the_disk_is_found(
+def test_w10_byte_that_changed_on_the_disk_is_found(
     make_cube, tmp_path, monkeypatch, name, compression
 ):
     finish = Container.finish
@@ -344,7 +365,7 @@ def test_byte_that_changed_on_the_disk_is_found(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_chunk_that_is_not_there_is_found(make_cube, tmp_path, monkeypatch):
+def test_w10_chunk_that_is_not_there_is_found(make_cube, tmp_path, monkeypatch):
     write = Container.write_chunk
 
     def lose(container, name, index, data):
@@ -356,7 +377,7 @@ def test_chunk_that_is_not_there_is_found(make_cube, tmp_path, monkeypatch):
         ck.save_cube(make_cube(), tmp_path / "out.nc", chunks={"y": 2})
 
 
-def test_progress_reaches_the_total_only_at_the_end(make_cube, tmp_path):
+def test_w22_progress_reaches_the_total_only_at_the_end(make_cube, tmp_path):
     calls = []
 
     def note(done, total):
@@ -438,7 +459,7 @@ def test_x9_hostile_names_are_shown_escaped_everywhere(make_cube, tmp_path, caps
         assert "\u202e" not in text, text
 
 
-def test_progress_that_raises_leaves_nothing_behind(make_cube, tmp_path):
+def test_w22_progress_that_raises_leaves_nothing_behind(make_cube, tmp_path):
     def fail(done, total):
         raise KeyError("mine")
 
@@ -448,7 +469,7 @@ def test_progress_that_raises_leaves_nothing_behind(make_cube, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 40), (1, 1, 1), (3, 0, 0)])
-def test_cubes_with_no_or_one_sample_come_back(tmp_path, shape):
+def test_w22_cubes_with_no_or_one_sample_come_back(tmp_path, shape):
     cube = xr.DataArray(np.ones(shape), dims=("y", "x", "wavelength"), name="cube")
     assert saved(cube, tmp_path).shape == shape
 
@@ -580,7 +601,7 @@ def test_map_projection_stays_attached(make_cube, tmp_path):
         assert file["reflectance"].grid_mapping == "crs"
 
 
-def test_folder_of_a_dead_run_is_removed_and_that_of_a_live_one_kept(
+def test_w17_folder_of_a_dead_run_is_removed_and_that_of_a_live_one_kept(
     make_cube, tmp_path
 ):
     import fcntl  # noqa: PLC0415  not on every system

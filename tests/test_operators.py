@@ -128,6 +128,30 @@ def test_other_things_are_no_operators(smooth, other):
     assert smooth.__mul__(True) is NotImplemented
 
 
+def test_an_operator_is_no_factor_of_a_cube(smooth, make_cube):
+    cube = make_cube()
+    with pytest.raises(TypeError, match="Use operator"):
+        smooth @ cube
+    for product in (lambda: smooth * cube, lambda: cube * smooth):
+        with pytest.raises(TypeError):
+            product()
+    np.testing.assert_array_equal(
+        (np.float64(2) * smooth).matrix.toarray(), 2 * smooth.matrix.toarray()
+    )
+
+
+def test_complex_weights_are_refused(axis):
+    with pytest.raises(TypeError, match=r"matrix of operator is complex128"):
+        ck.AxisOperator(sparse.csr_array(1j * np.eye(6)), axis, axis)
+
+
+@pytest.mark.parametrize("given", [0.1, [0.1] * 6, np.ones(6), xr.Dataset()])
+def test_errors_of_samples_are_a_dataarray(smooth, given):
+    for propagated in (smooth.std, smooth.variance):
+        with pytest.raises(TypeError, match="needs a DataArray"):
+            propagated(given)
+
+
 def test_selecting_outputs_keeps_their_rows_bit_for_bit(smooth, make_cube):
     chosen = smooth.sel(wavelength=slice(405, 441))
     np.testing.assert_array_equal(chosen.matrix.toarray(), smooth.matrix.toarray()[1:5])
@@ -217,14 +241,24 @@ def test_axes_that_differ_are_never_joined(smooth, axis):
 
 
 def test_a_cube_with_another_axis_is_refused_with_the_difference(smooth):
-    values = np.float32([400.1, 410, 425, 430, 441, 450]).astype(float)
+    values = [400.1, 410, 425, 430, 441, 450]
     cube = xr.DataArray(np.zeros(6), coords={"wavelength": values}, dims="wavelength")
     with pytest.raises(
         ck.AxisMismatchError,
         match=r"cannot apply savgol.*: 'wavelength' differs by up to 0.1 nm "
-        r"\(at 0\). Was it stored as float32\?",
+        r"\(at 0\). Build the operator from this cube",
     ):
         smooth(cube)
+
+
+def test_a_cube_whose_axis_was_rounded_is_told_so(make_cube):
+    cube = make_cube(kind="jittered")
+    smooth = ck.savgol_operator(ck.Axis.from_cube(cube), 5)
+    rounded = cube.assign_coords(wavelength=cube.wavelength.astype("float32"))
+    with pytest.raises(ck.AxisMismatchError, match="Was it stored as float32"):
+        smooth(rounded)
+    with pytest.raises(ck.AxisMismatchError, match=r"\. Build the operator from this"):
+        smooth(cube[..., ::-1])
 
 
 def test_a_dim_that_the_cube_already_has_is_refused(axis):

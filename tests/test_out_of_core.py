@@ -23,7 +23,7 @@ def large(ny, nx, chunks):
 
 
 @pytest.mark.parametrize("chunks", [(100, 100, 285), (100, 100, 95), (100, 100, 1)])
-def test_at_most_three_tasks_a_chunk_and_operator(chunks):
+def test_d7_at_most_three_tasks_a_chunk_and_operator(chunks):
     cube = large(1000, 1000, chunks)
     axis = ck.Axis.from_cube(cube)
     once = ck.savgol_operator(axis, 11, 3)(cube)
@@ -36,7 +36,7 @@ def test_at_most_three_tasks_a_chunk_and_operator(chunks):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunks", [(10, 10, 285), (30, 30, 28)])
-def test_a_hundred_thousand_chunks_are_planned_in_seconds(chunks):
+def test_d7_a_hundred_thousand_chunks_are_planned_in_seconds(chunks):
     cube = large(3170, 3170, chunks)
     assert cube.data.npartitions > 1e5
     start = time.process_time()
@@ -47,7 +47,7 @@ def test_a_hundred_thousand_chunks_are_planned_in_seconds(chunks):
 
 
 @pytest.mark.slow
-def test_no_task_carries_a_large_array():
+def test_d7_no_task_carries_a_large_array():
     cube = large(300, 300, (100, 100, 95))
     graph = dict(ck.savgol_filter(cube, 11, 3).data.__dask_graph__())
     assert max(len(pickle.dumps(task)) for task in graph.values()) < 64_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import dask
 import dask.array
 import matplotlib as mpl
@@ -10,7 +12,7 @@ import pytest
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.collections import PolyCollection, QuadMesh
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -244,6 +246,20 @@ def test_image_masks_missing_values(cube):
     assert picture.axes.patch.get_hatch()
 
 
+def test_titles_write_units_as_axes_do():
+    shift = {"raman_shift": ("raman_shift", [500.0, 510, 520], {"units": "cm-1"})}
+    cube = xr.DataArray(np.zeros((2, 2, 3)), shift, ("y", "x", "raman_shift"))
+    title = ck.plotting.image(cube, 510).axes.get_title()
+    assert title == "raman shift 510 cm$^{-1}$"
+    title = ck.plotting.rgb(cube, (520, 510, 500)).axes.get_title()
+    assert title == "raman shift 520, 510, 500 cm$^{-1}$"
+
+
+def test_temperatures_with_a_little_frost_keep_their_contrast():
+    field = xr.DataArray(np.linspace(-2, 28, 20).reshape(4, 5), dims=("y", "x"))
+    assert ck.plotting.image(field).get_cmap().name == "cividis"
+
+
 def test_image_draws_on_the_axes_given(cube):
     ax = Figure().add_subplot()
     picture = ck.plotting.image(cube, 850, ax=ax, colorbar=False)
@@ -355,7 +371,57 @@ def test_colours_go_on_from_call_to_call(cube):
     (one,) = ck.plotting.spectra(cube, [(2000, 2000)])
     ck.plotting.spectra(cube, [(2000, 2500)], ax=one.axes, color="0.5")
     (two,) = ck.plotting.spectra(cube, [(2000, 3000)], ax=one.axes)
-    assert (to_hex(one.get_color()), to_hex(two.get_color())) == ("#0072b2", "#d55e00")
+    assert (to_hex(one.get_color()), to_hex(two.get_color())) == ("#0072b2", "#e69f00")
+
+
+def lightness(colour):
+    """L* of CIE Lab, which a printer in grey keeps."""
+    part = np.array(to_rgb(colour))
+    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    return 116 * np.cbrt(luminance) - 16 if luminance > 0.008856 else 903.3 * luminance
+
+
+def test_lines_are_told_apart_in_grey(cube):
+    lines = ck.plotting.spectra(cube, [(2000, x) for x in range(0, 6000, 300)])
+    looks = [(lightness(line.get_color()), line.get_linestyle()) for line in lines]
+    dashes = [line._unscaled_dash_pattern for line in lines]
+    for one, other in itertools.combinations(range(7), 2):
+        apart = abs(looks[one][0] - looks[other][0])
+        assert apart > 20 or dashes[one] != dashes[other]
+    # the first three without dashes
+    light = [look for look, style in looks[:3] if style == "-"]
+    assert len(light) == 3
+    assert min(np.diff(sorted(light))) > 20
+    # and no two of twenty are alike
+    whole = {(line.get_color(), str(d)) for line, d in zip(lines, dashes, strict=True)}
+    assert len(whole) == 20
+
+
+@pytest.mark.parametrize("size", [(6.4, 4.8), (4, 3), (12, 4)])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_a_legend_of_a_few_lines_lies_over_none(cube, n, size):
+    ax = plt.figure(figsize=size, layout="constrained").add_subplot()
+    names = ["quarry", "a field of crop", "lake", "town"]
+    for name, x in zip(names[:n], (4500, 1000, 1200, 3300), strict=False):
+        ck.plotting.spectra(cube, {name: (3600, x)}, ax=ax)
+    ax.figure.draw_without_rendering()
+    box, frame = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    for line in ax.lines:
+        points = ax.transData.transform(line.get_xydata())
+        assert np.nanmax(points[:, 1]) < box.y0
+    assert frame.x0 <= box.x0
+    assert box.x1 <= frame.x1
+    # little room is lost for it
+    top = max(np.nanmax(line.get_ydata()) for line in ax.lines)
+    assert ax.transData.transform((0, top))[1] > frame.y0 + 0.6 * frame.height
+
+
+def test_limits_set_by_hand_stay(cube):
+    ax = plt.figure().add_subplot()
+    ax.set_ylim(0, 0.3)
+    ck.plotting.spectra(cube, {"field": (2000, 2000)}, ax=ax)
+    assert ax.get_ylim() == (0, 0.3)
 
 
 def test_descending_axes_are_drawn_as_ascending(cube):
@@ -664,6 +730,23 @@ def test_scores_name_their_components_and_thin_large_cubes(cube):
     assert drawn.axes.get_ylabel() == "component 1 (K)"
 
 
+def test_points_far_out_do_not_squeeze_the_others():
+    cloud = np.random.default_rng(0).normal(size=(400, 2))
+    cloud[7] = 300, 0
+    cloud[8] = 0, -500
+    scores = xr.DataArray(cloud, dims=("pixel", "component"))
+    drawn = ck.plotting.scores(scores, max_pixels=400)
+    assert len(drawn.get_offsets()) == 400
+    assert 6 < np.ptp(drawn.axes.get_xlim()) < 16
+    assert 6 < np.ptp(drawn.axes.get_ylim()) < 16
+    assert drawn.axes.get_title() == "2 points lie outside"
+    whole = ck.plotting.scores(scores.isel(pixel=slice(9, None)), max_pixels=400)
+    assert whole.axes.get_title() == ""
+    (left, right), (bottom, top) = whole.axes.get_xlim(), whole.axes.get_ylim()
+    assert left < cloud[9:, 0].min() < cloud[9:, 0].max() < right
+    assert bottom < cloud[9:, 1].min() < cloud[9:, 1].max() < top
+
+
 # gradient_field, hessian
 
 
@@ -691,8 +774,72 @@ def test_arrows_are_drawn_in_axis_units_with_a_scale(hill):
     arrows = ck.plotting.gradient_field(*hill)
     assert (arrows.angles, arrows.scale_units) == ("xy", "xy")
     title = arrows.axes.get_title()
-    assert title.startswith("arrow from one to the next: ")
+    assert title.startswith("longest arrows: ")
     assert title.endswith("(K m$^{-1}$)")
+
+
+def shifts(arrows):
+    """How far each arrow reaches on the screen, (place, 2)."""
+    arrows.axes.figure.draw_without_rendering()
+    start = np.column_stack([arrows.X, arrows.Y])
+    to = start + np.column_stack([arrows.U, arrows.V]) / arrows.scale
+    transform = arrows.axes.transData.transform
+    return transform(to) - transform(start)
+
+
+def test_no_arrow_of_a_cliff_reaches_farther_than_the_next(hill):
+    field, _ = hill
+    cliff = (field + 1e6 * (field.x > 39)).assign_attrs(field.attrs)
+    arrows = ck.plotting.gradient_field(cliff, ck.gradient(cliff), arrows=20)
+    steep = np.hypot(arrows.U, arrows.V) / arrows.scale
+    assert steep.max() == pytest.approx(min(np.diff(np.unique(arrows.X))[0], 4))
+    # and the others are there to be seen
+    assert np.median(steep) > 0.2 * steep.max()
+    assert arrows.axes.get_title().endswith(" (K m$^{-1}$), or more")
+
+
+def test_arrows_of_a_smooth_field_are_as_long_as_it_is_steep(hill):
+    field, _ = hill
+    plane = 0 * field.y + 3 * field.x
+    arrows = ck.plotting.gradient_field(plane, ck.gradient(plane))
+    assert arrows.axes.get_title() == "longest arrows: 3"
+    np.testing.assert_allclose(arrows.U, 3)
+
+
+def test_arrows_are_spread_evenly_over_uneven_axes():
+    x = np.linspace(-1, 1, 201) ** 3  # dense in the middle
+    axes = {"y": np.linspace(2, 0, 21), "x": x}
+    plane = xr.DataArray(x + np.zeros((21, 1)), axes, ("y", "x"))
+    arrows = ck.plotting.gradient_field(plane, ck.gradient(plane), arrows=10)
+    across = np.unique(arrows.X)
+    assert len(across) == 10
+    assert set(across) <= set(x)
+    np.testing.assert_allclose(np.diff(across), 0.2, atol=0.02)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_arrows_on_axes_of_different_units_point_uphill_as_drawn(scale):
+    y = np.linspace(0, scale, 21)
+    x = np.linspace(0, 1, 21)
+    axes = {"y": ("y", y, {"units": "cm"}), "x": ("x", x, {"units": "degrees"})}
+    plane = xr.DataArray(x + y[:, None] / scale, axes, ("y", "x"), attrs={"units": "K"})
+    arrows = ck.plotting.gradient_field(plane, ck.gradient(plane))
+    across, up = shifts(arrows).T
+    # from corner to corner of the picture, whatever the units of y
+    frame = arrows.axes.get_window_extent()
+    np.testing.assert_allclose(up / across, frame.height / frame.width, rtol=1e-6)
+    assert arrows.axes.get_title().startswith("longest arrows: a rise of ")
+    assert arrows.axes.get_title().endswith(" (K) to the next")
+
+
+def test_a_map_of_degrees_is_true_to_shape():
+    axes = {
+        "lat": ("lat", np.linspace(70, 50, 9), {"units": "degrees_north"}),
+        "lon": ("lon", np.linspace(0, 20, 9), {"units": "degrees_east"}),
+    }
+    ax = ck.plotting.image(xr.DataArray(np.zeros((9, 9)), axes, ("lat", "lon"))).axes
+    assert ax.get_aspect() == pytest.approx(2)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("lon (°E)", "lat (°N)")
 
 
 def test_the_flattest_place_is_marked(hill):
@@ -749,6 +896,15 @@ def test_quality_draws_bad_bands_too(cube):
     np.testing.assert_allclose(missing.get_ydata(), 100)
     assert missing.axes.patches
     assert missing.axes.get_ylabel() == "share of values (%)"
+
+
+def test_quality_begins_at_nothing_and_names_its_lines_in_order(cube):
+    ax = ck.plotting.quality(cube)[0].axes
+    assert ax.get_ylim()[0] == 0
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["missing", "zero", "negative", "bad bands"]
+    missing, zero, negative = (line.get_linewidth() for line in ax.lines)
+    assert missing > zero > negative  # all show where all are nothing
 
 
 @pytest.mark.parametrize("band", [0.85, 9999])

@@ -123,6 +123,14 @@ def test_a_page_has_statistics_of_each_band(cube):
     assert "<td>good bands without any value</td><td>0</td>" in page
 
 
+def test_the_pictures_of_a_cube_of_gaps_are_as_large_as_others(cube):
+    figure = ck.plotting.quicklook(cube * np.nan)
+    figure.draw_without_rendering()
+    widths = [ax.get_position().width for ax in figure.axes[:3]]
+    assert min(widths) > 0.15
+    plt.close(figure)
+
+
 def test_a_page_of_nothing_but_gaps_says_so(cube):
     page = ck.plotting.report((cube * np.nan).drop_attrs())
     assert "<p>None.</p>" in page
@@ -154,3 +162,19 @@ def test_the_command_writes_a_page_and_replaces_nothing_unasked(run, tmp_path):
     assert again.exit_code == 1
     assert "look.html is there already. Nothing was written" in again.output
     assert run("scene.nc", "--html", "look.html", "--overwrite").exit_code == 0
+
+
+def test_bands_of_detectors_that_overlap_are_sorted_and_that_is_said(
+    run, tmp_path, cube
+):
+    order = np.r_[:100, 140:180, 100:140, 180:285]
+    ck.save_cube(cube.isel(wavelength=order), tmp_path / "mixed.nc", progress=False)
+    done = run("mixed.nc", "--html", "mixed.html")
+    assert done.exit_code == 0, done.output
+    assert "sorted the bands by wavelength" in done.output
+    page = (tmp_path / "mixed.html").read_text("utf-8")
+    assert run("scene.nc", "--html", "scene.html").exit_code == 0
+    other = (tmp_path / "scene.html").read_text("utf-8")
+    # the same statistics of each band, in the same order
+    assert page.split("<h2>")[-1] == other.split("<h2>")[-1]
+    assert "sorted" not in run("scene.nc", "scene.png").output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from typing import TYPE_CHECKING
 
 import dask
@@ -11,6 +13,7 @@ import xarray as xr
 
 import cubekit as ck
 from cubekit.io.source import FileArray
+from cubekit.recipe import matrices
 from cubekit.recipe.actions import ACTIONS
 
 if TYPE_CHECKING:
@@ -408,8 +411,54 @@ def test_a_result_says_how_it_was_made(tmp_path, cube):
     path = ck.save_cube(recipe(cube), tmp_path / "result.nc")
     assert ck.Recipe.from_file(path) == recipe
     with xr.open_dataset(path) as file:
-        assert file.attrs["history"].startswith("2020-01-01 measured\n")
+        earlier, made, saved = file.attrs["history"].split("\n")
         assert all("history" not in v.attrs for v in file.data_vars.values())
+        assert not any("recipe" in name for name in file.attrs)
+    assert earlier == "2020-01-01 measured"
+    time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    assert re.fullmatch(
+        rf'{time} cubekit {ck.__version__}: recipe = \{{ title = "Smooth, .*", '
+        r'step = \[\{ do = "savgol_filter", window_length = 11, polyorder = 3, '
+        r'as = "smooth" \}, .*\] \}',
+        made,
+    )
+    assert re.fullmatch(rf"{time} cubekit {ck.__version__}: save_cube", saved)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_the_last_recipe_of_a_history_is_the_one(tmp_path, cube, suffix):
+    first = steps({"do": "normalize"})
+    title = "two\nlines, \x85 \u2028 = {'quotes\"}]"
+    last = ck.Recipe([{"do": "savgol_filter", "window_length": 5}], title=title)
+    path = ck.save_cube(first(cube), tmp_path / f"one{suffix}")
+    assert ck.Recipe.from_file(path) == first
+    path = ck.save_cube(last(ck.open_cube(path)), tmp_path / f"two{suffix}")
+    assert ck.Recipe.from_file(path) == last
+
+
+def test_a_recipe_is_made_at_the_time_that_is_set(cube, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert steps({"do": "normalize"})(cube).history == (
+        f"1970-01-01T00:00:00Z cubekit {ck.__version__}: "
+        'recipe = { step = [{ do = "normalize" }] }'
+    )
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no file 'r\.toml' \(in .*TOML"):
+        ck.Recipe.from_toml("r.toml")
+    with pytest.raises(FileNotFoundError, match=r"no file 'r\.nc' \(in .*Check"):
+        ck.Recipe.from_file("r.nc")
+
+
+def test_a_result_that_is_no_file_of_ours_is_refused(tmp_path):
+    (tmp_path / "r.nc").write_bytes(b"no netCDF")
+    with pytest.raises(ck.CorruptFileError, match="cannot be opened as netCDF-4"):
+        ck.Recipe.from_file(tmp_path / "r.nc")
+    (tmp_path / "r.zarr").mkdir()
+    with pytest.raises(ck.CorruptFileError, match=r"no Zarr store\. Its history"):
+        ck.Recipe.from_file(tmp_path / "r.zarr")
 
 
 def test_a_file_without_a_recipe_is_refused(tmp_path, cube):
@@ -419,6 +468,7 @@ def test_a_file_without_a_recipe_is_refused(tmp_path, cube):
 
 
 def test_models_lie_beside_the_recipe_and_are_found_again(tmp_path, cube, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     pca_of(cube, tmp_path / "pca.nc")
     (tmp_path / "r.toml").write_text(
         '[[step]]\ndo = "PCA.transform"\nmodel = "pca.nc"\n'
@@ -464,13 +514,16 @@ def test_every_file_has_a_result_of_its_name(tmp_path, files, at_once):
 def test_a_file_that_fails_does_not_keep_the_others(tmp_path, files, at_once):
     files[1].write_bytes(b"no cube")
     seen = {}
-    with pytest.raises(ExceptionGroup, match="1 of 3 files failed") as caught:
+    told = r"1 of 3 files failed: \S+scene1\.nc\. The results of the others"
+    with pytest.raises(ck.BatchError, match=told) as caught:
         ck.apply(
             steps({"do": "normalize"}),
             *(files, tmp_path / "out"),
             at_once=at_once,
             done=seen.__setitem__,
         )
+    assert isinstance(caught.value, ExceptionGroup)
+    assert caught.value.files == (files[1],)
     (error,) = caught.value.exceptions
     assert isinstance(error, ck.CorruptFileError)
     assert f"The file is {files[1]}." in error.__notes__
@@ -490,3 +543,64 @@ def test_files_that_would_share_a_result_are_refused_before_any_starts(tmp_path,
 def test_no_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="there are no files"):
         ck.apply(steps({"do": "normalize"}), [], tmp_path)
+
+
+def test_where_all_files_fail_nothing_is_said_of_others(tmp_path):
+    files = [tmp_path / f"{k}.nc" for k in range(7)]
+    told = r"7 of 7 files failed: .*4\.nc and 2 more\. Repeat with these files"
+    with pytest.raises(ck.BatchError, match=told) as caught:
+        ck.apply(steps({"do": "normalize"}), files, tmp_path / "out")
+    part, rest = caught.value.split(lambda error: "6.nc" in str(error))
+    assert part.files == (files[6],)
+    assert rest.files == tuple(files[:6])
+
+
+# once
+
+
+def test_models_are_read_and_matrices_built_once_for_an_axis(
+    tmp_path, cube, monkeypatch
+):
+    model = pca_of(ck.savgol_filter(cube, 9), tmp_path / "pca.nc")
+    smooth = {"do": "savgol_filter", "window_length": 9}
+    recipe = steps(smooth, {"do": "PCA.transform", "model": model})
+    first = recipe(cube)
+    with monkeypatch.context() as patch:
+        patch.setattr(ck.PCA, "load", None)
+        patch.setattr(matrices, "_OPERATORS", dict.fromkeys(matrices._OPERATORS))
+        xr.testing.assert_equal(recipe(cube + 0), first)
+        xr.testing.assert_equal(recipe(cube.isel(y=[2])), first.isel(y=[2]))
+
+
+def test_an_axis_with_other_bad_bands_has_a_matrix_of_its_own(cube):
+    recipe = steps(*LINEAR)
+    for each in (cube, ck.mark_bad(cube, [(900, 950)]), cube):
+        axis = ck.Axis.from_cube(each)
+        chain = ck.derivative_operator(axis) @ ck.savgol_operator(axis, 9, 3)
+        np.testing.assert_array_equal(recipe(each)[cube.name], chain(each))
+
+
+def test_a_model_that_was_saved_anew_is_read_anew(tmp_path, cube):
+    smooth = ck.savgol_filter(cube, 9)
+    model = pca_of(smooth, tmp_path / "pca.nc", 4)
+    recipe = steps(
+        {"do": "savgol_filter", "window_length": 9},
+        {"do": "PCA.transform", "model": model},
+    )
+    assert recipe(cube)["scores"].sizes["component"] == 4
+    ck.PCA(2).fit(smooth).save(model, overwrite=True)
+    assert recipe(cube)["scores"].sizes["component"] == 2
+    again = pickle.loads(pickle.dumps(recipe))
+    assert again == recipe
+    xr.testing.assert_equal(again(cube), recipe(cube))
+
+
+def test_of_many_axes_only_some_matrices_are_kept(cube, monkeypatch):
+    monkeypatch.setattr(matrices, "_KEPT", 3)
+    recipe = steps(*LINEAR)
+    for stop in (285, 284, 283, 285):
+        part = cube.isel(wavelength=slice(stop))
+        axis = ck.Axis.from_cube(part)
+        chain = ck.derivative_operator(axis) @ ck.savgol_operator(axis, 9, 3)
+        np.testing.assert_array_equal(recipe(part)[cube.name], chain(part))
+    assert len(recipe._matrices._known) == 3

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import cubekit as ck
 from cubekit import kernels
-from cubekit.kernels import refit
+from cubekit.kernels import blockwise, refit
+from cubekit.kernels.contraction import contract_array
 
 
 def spectra_on(axis, values):
@@ -27,7 +28,7 @@ def holed(axis, rng, share, spectra=6):
 
 def refitted(operator, cube, *, one_for_one):
     """Refit as where windows are few, one for one, or by sums over all windows."""
-    with mock.patch.object(refit, "_FEW_WINDOWS", 2**40 if one_for_one else 0):
+    with mock.patch.object(refit, "_FEW", np.inf if one_for_one else 0):
         return operator(cube, missing="refit").values
 
 
@@ -210,6 +211,23 @@ def test_any_chunks_give_the_same_fits(cube, data):
     np.testing.assert_allclose(got, expected, rtol=64 * eps, atol=64 * eps * scale)
 
 
+@pytest.mark.parametrize("dims", [("y", "x", "wavelength"), ("wavelength", "y", "x")])
+@pytest.mark.parametrize("holes", [1, 14])
+def test_sums_in_float32_are_as_exact_as_the_filter_is(make_cube, dims, holes):
+    cube = make_cube(shape=(20, 40, 285), dims=("y", "x", "wavelength"))
+    cube = (1000 + cube).astype("float32")
+    rng = np.random.default_rng(0)
+    rows = np.arange(20)[:, None], np.arange(40)
+    for _ in range(holes):
+        cube.values[(*rows, rng.integers(0, 285, (20, 40)))] = np.nan
+    cube = cube.transpose(*dims).copy()
+    got = ck.savgol_filter(cube, 11, missing="refit")
+    exact = ck.savgol_filter(cube.astype("float64"), 11, missing="refit")
+    assert got.dtype == np.float32
+    # as many roundings of values near 1000 as a fit with few samples left magnifies
+    np.testing.assert_allclose(got, exact, atol=16 * 1000 * np.finfo("float32").eps)
+
+
 def test_nothing_is_computed_early(make_cube, count_computes):
     cube = make_cube(missing=0.1, chunks={"y": 2, "wavelength": 9})
     with count_computes() as ran:
@@ -289,14 +307,14 @@ def test_wide_windows_are_fitted_too(few):
 
 
 def test_threads_change_nothing(monkeypatch):
-    monkeypatch.setattr(refit, "_SAMPLES_A_BLOCK", 2**16)
+    monkeypatch.setattr(blockwise, "_SAMPLES_WORTH_A_THREAD", 2**16)
     axis = ck.Axis("x", np.arange(60.0))
     operator = ck.savgol_operator(axis, 9, 2)
     x = np.random.default_rng(0).normal(size=(4000, 60))
     x[np.random.default_rng(1).random(x.shape) < 0.01] = np.nan
     fit = kernels.LocalFit(axis.values, axis.values, 2, 0)
-    one = refit.refit_array(x, operator.matrix, 1, fit, threads=1)
-    two = refit.refit_array(x, operator.matrix, 1, fit, threads=3)
+    one = contract_array(x, operator.matrix, 1, fit=fit, threads=1)
+    two = contract_array(x, operator.matrix, 1, fit=fit, threads=3)
     np.testing.assert_array_equal(one, two)
 
 

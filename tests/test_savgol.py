@@ -162,6 +162,7 @@ REFUSED = [
         {"window_length": 41},
         "=41 is longer than coordinate 'wavelength' (40 samples). Use 39 or less.",
     ),
+    ({"window_length": 5, "polyorder": 40}, "polyorder=40 needs 41 samples"),
     ({"window_length": 3, "polyorder": 3}, "window_length=5 or more"),
     ({"window_length": 3, "polyorder": 4}, "window_length=5 or more"),
     ({"window_length": 5, "deriv": 3}, "deriv=3 is more than polyorder=2"),
@@ -176,6 +177,9 @@ REFUSED = [
     ({"window_width": -3.0}, "window_width=-3.0 is out of range"),
     ({"window_width": "9"}, "window_width='9' is a str"),
     ({"window_width": True}, "window_width=True is a bool"),
+    ({"window_width": np.timedelta64(9, "s")}, "is a timedelta64"),
+    ({"window_length": np.timedelta64(5)}, "is a timedelta64"),
+    ({"window_width": 1e9}, "=1e+09 nm is wider than coordinate 'wavelength' ("),
     ({"window_width": 8.0}, "A polynomial of degree 2 needs 3. Use window_width="),
     ({"window_length": 5, "max_gap": 0}, "max_gap=0 is out of range"),
     ({"window_length": 5, "missing": "drop"}, "missing='drop' is unknown"),
@@ -186,9 +190,8 @@ REFUSED = [
 @pytest.mark.parametrize(("options", "message"), REFUSED)
 @pytest.mark.parametrize("chunks", [None, {"y": 1}])
 def test_bad_parameters_are_refused_at_call_time(make_cube, options, message, chunks):
-    wrong_type = any(
-        word in message for word in ("is a float", "is a bool", "is a str")
-    )
+    words = ("is a float", "is a bool", "is a str", "is a timedelta64")
+    wrong_type = any(word in message for word in words)
     with pytest.raises(
         TypeError if wrong_type else ValueError, match=re.escape(message)
     ):
@@ -236,11 +239,30 @@ def test_a_warning_of_many_short_segments_spells_out_a_few():
         ck.savgol_filter(cube, 5, 2, max_gap=1)
 
 
-def test_an_axis_without_a_good_sample_is_not_told_to_use_a_negative_window():
+@pytest.mark.parametrize("window", [{"window_length": 5}, {"window_width": 20}])
+@pytest.mark.parametrize("good", [0, 2])
+def test_too_few_samples_for_any_window_are_said_before_the_window(window, good):
     cube = xr.DataArray(np.ones(9), {"wavelength": 400 + 5.0 * np.arange(9)})
-    bad = cube.assign_coords(good_band=("wavelength", np.zeros(9, bool)))
-    with pytest.raises(ValueError, match=r"\(0 good samples\)\. Give bands\."):
-        ck.savgol_filter(bad, 5)
+    bad = cube.assign_coords(good_band=("wavelength", np.arange(9) < good))
+    with pytest.raises(ValueError, match=f"needs 3 samples. .* has {good} good ones"):
+        ck.savgol_filter(bad, **window)
+    with pytest.raises(
+        ValueError, match=f"needs 3 samples. .* has {good}\\. Use a low"
+    ):
+        ck.savgol_filter(cube[:good], **window)
+
+
+def test_a_window_as_wide_as_the_axis_is_one_fit():
+    axis = ck.Axis("w", [0.0, 0.1, 0.25, 0.3, 0.4])
+    smooth = ck.savgol_operator(axis, window_width=0.4)
+    assert smooth.support.toarray()[[0, 2, 4]].all()
+
+
+@pytest.mark.parametrize("build", [ck.savgol_operator, ck.derivative_operator])
+def test_an_operator_is_built_from_an_axis(make_cube, build):
+    for given in (make_cube(), np.arange(9.0), None):
+        with pytest.raises(TypeError, match=r"is no Axis.*Axis.from_cube\(cube\)"):
+            build(given, 1)
 
 
 def test_a_width_leaves_short_segments_nan():

@@ -194,7 +194,7 @@ def test_no_more_is_kept_than_the_memory_given(file):
     view = View(file, memory=24 * 32 * 4 * 3)
     for position in range(0, 200, 20):
         last(view, band(view, position))
-    assert sum(v.nbytes for v in view._kept.values()) <= 24 * 32 * 4 * 3
+        assert view._reader.nbytes <= 24 * 32 * 4 * 3
 
 
 def test_nothing_is_read_before_a_frame_is_asked_for(file, chunks_read):
@@ -210,15 +210,83 @@ def test_frames_come_one_by_one_and_grow(file):
     assert done[0] == pytest.approx(1 / 12)
     assert done == sorted(done)
     assert done[-1] == 1
-    shares = [np.isfinite(frame.values).mean() for frame in frames]
-    assert shares == pytest.approx(done)
+    right = [(frame.values == frames[-1].values).mean() for frame in frames]
+    assert right == pytest.approx(done)
+
+
+def test_what_is_not_read_yet_looks_like_the_nearest_that_is(file):
+    view = View(file)
+    first, *_, whole = view.frames(band(view), patience=0)
+    assert np.isfinite(first.values).all()
+    corner = whole.values[-8:, :8]  # the first chunk: the highest rows
+    np.testing.assert_array_equal(first.values[-8:, :8], corner)
+    # its edges go on to those of the picture
+    np.testing.assert_array_equal(first.values[:-8, :8], corner[:1].repeat(16, axis=0))
+    np.testing.assert_array_equal(
+        first.values[-8:, 8:], corner[:, -1:].repeat(24, axis=1)
+    )
+
+
+@pytest.fixture(scope="module")
+def deep(cube, tmp_path_factory):
+    """File whose chunks hold all bands."""
+    path = tmp_path_factory.mktemp("files") / "spectra.nc"
+    chunks = {"y": 8, "x": 8, "wavelength": 285}
+    ck.save_cube(cube, path, chunks=chunks, progress=False)
+    return ck.open_cube(path, chunks={"y": 8, "x": 8})
+
+
+MEMORY = 24 * 32 * 285 * 4 // 4
+
+
+def test_bands_of_a_file_of_spectra_are_sketched_while_one_is_read(deep, chunks_read):
+    view = View(deep, memory=MEMORY)
+    first = last(view, band(view, 65))
+    assert len(chunks_read) == 12  # once
+    frames = view.frames(band(view, 200), patience=0)
+    sketched = next(frames)
+    assert len(chunks_read) == 12  # nothing for the first look at another band
+    assert sketched.done == 0
+    *_, whole = frames
+    assert whole.done == 1
+    assert len(chunks_read) == 24
+    expected = deep.isel(wavelength=200).values[::-1]
+    np.testing.assert_array_equal(whole.values[..., 0], expected)
+    np.testing.assert_array_equal(first.values[::-1, :, 0], deep.isel(wavelength=65))
+    # every third sample, as large as three
+    coarse = deep.isel(wavelength=200).values[::3, ::3]
+    coarse = coarse.repeat(3, axis=0).repeat(3, axis=1)[:24, :32]
+    np.testing.assert_array_equal(sketched.values[::-1, :, 0], coarse)
+    assert view._reader.nbytes <= MEMORY
+
+
+def test_what_is_sketched_of_a_part_is_shown_before_the_rest(deep, chunks_read):
+    view = View(deep, memory=MEMORY)
+    frames = view.frames(band(view, 65), patience=0)
+    next(frames)
+    read = len(chunks_read)
+    assert read < 12
+    begun = next(view.frames(band(view, 66), patience=0))
+    assert len(chunks_read) == read
+    assert np.isfinite(begun.values).all()
+
+
+def test_another_window_of_a_file_of_spectra_is_sketched_anew(deep):
+    view = View(deep, memory=MEMORY)
+    last(view, band(view, 65))
+    window = (0, 3000, 2000, 4400)
+    part = last(view, band(view, 65), window)
+    expected = last(View(deep), band(view, 65), window)
+    np.testing.assert_array_equal(part.values, expected.values)
+    again = last(view, band(view, 70))
+    np.testing.assert_array_equal(again.values[::-1, :, 0], deep.isel(wavelength=70))
 
 
 def test_the_first_chunks_to_come_are_far_from_each_other(cube):
     view = View(cube.chunk(y=6, x=8))
     frames = view.frames(band(view), patience=0)
     next(frames)
-    drawn = np.isfinite(next(frames).values[..., 0])
+    drawn = next(frames).values[..., 0] == last(view, band(view)).values[..., 0]
     rows, columns = np.nonzero(drawn)
     assert np.ptp(rows) > 12 or np.ptp(columns) > 16
 

@@ -75,9 +75,9 @@ BLUE = (0, 0x72 / 255, 0xB2 / 255)  # of the first spectrum
 def test_click_slider_export_and_clear(page, tmp_path):
     shot = tmp_path / "shot.png"
     forest = np.array([0.05, 0.2, 0.05])
-    until(page, shot, lambda s: near(s[75:510, 70:650], forest, 0.15) > 3000)
+    until(page, shot, lambda s: near(s[75:450, 70:560], forest, 0.15) > 3000)
     image = page.locator("canvas").first.bounding_box()
-    half = 780  # spectra are right of this
+    half = 700  # spectra are right of this
     assert near(picture(page, shot)[:, half:], BLUE) == 0
 
     page.mouse.click(image["x"] + 250, image["y"] + 200)
@@ -87,7 +87,7 @@ def test_click_slider_export_and_clear(page, tmp_path):
     handle.focus()
     handle.press("ArrowRight")
     yellow = (1.0, 0.91, 0.27)  # the bright end of the map of one band
-    until(page, shot, lambda s: near(s[75:510, 70:650], yellow) > 500)
+    until(page, shot, lambda s: near(s[75:450, 70:560], yellow) > 500)
 
     for name, start in (("CSV", b"spectrum,"), ("netCDF", b"\x89HDF")):
         with page.expect_download() as waiting:
@@ -102,18 +102,18 @@ def test_click_slider_export_and_clear(page, tmp_path):
 def test_a_box_adds_a_region_and_the_wheel_zooms_in(page, tmp_path):
     shot = tmp_path / "shot.png"
     forest = np.array([0.05, 0.2, 0.05])
-    before = until(page, shot, lambda s: near(s[75:510, 70:650], forest, 0.15) > 3000)
+    before = until(page, shot, lambda s: near(s[75:450, 70:560], forest, 0.15) > 3000)
     image = page.locator("canvas").first.bounding_box()
     page.get_by_title("Box Select").first.click()
     page.mouse.move(image["x"] + 200, image["y"] + 150)
     page.mouse.down()
     page.mouse.move(image["x"] + 330, image["y"] + 260, steps=4)
     page.mouse.up()
-    until(page, shot, lambda s: near(s[:, 780:], BLUE) > 300)
+    until(page, shot, lambda s: near(s[:, 700:], BLUE) > 300)
 
-    page.mouse.move(image["x"] + 350, image["y"] + 250)
+    page.mouse.move(image["x"] + 300, image["y"] + 220)
     page.mouse.wheel(0, -300)
-    until(page, shot, lambda s: (np.abs(s - before)[75:510, 70:640] > 0.1).mean() > 0.2)
+    until(page, shot, lambda s: (np.abs(s - before)[75:450, 70:550] > 0.1).mean() > 0.2)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

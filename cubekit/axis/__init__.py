@@ -1,14 +1,16 @@
 """Axis: one strictly monotonic coordinate, and the units of what is done along it."""
 
-from cubekit.axis.axis import Axis
-from cubekit.axis.coordinates import require_dataarray
+from cubekit.axis.axis import Axis, require_axis
+from cubekit.axis.coordinates import require_dataarray, spectral_coordinate
 from cubekit.axis.gaps import wide_steps
 from cubekit.axis.units import derivative_units, spectral_units
 
 __all__ = [
     "Axis",
     "derivative_units",
+    "require_axis",
     "require_dataarray",
+    "spectral_coordinate",
     "spectral_units",
     "wide_steps",
 ]

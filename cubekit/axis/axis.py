@@ -25,7 +25,7 @@ from cubekit.errors import AxisMismatchError, CoordinateError
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Axis"]
+__all__ = ["Axis", "require_axis"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -260,6 +260,15 @@ class Axis:
         return coords
 
 
+def require_axis(function: str, axis: Any) -> None:
+    """Raise unless what an operator is to be built from is an Axis."""
+    if not isinstance(axis, Axis):
+        raise TypeError(
+            f"{function}: a {type(axis).__qualname__} is no Axis. An operator needs to "
+            "know where the samples are. Build one: Axis.from_cube(cube)."
+        )
+
+
 def _checked_values(
     dim: str, name: str, given: npt.NDArray[Any], units: str | None
 ) -> npt.NDArray[np.float64]:
@@ -278,6 +287,9 @@ def _checked_values(
             f"{label} is {values[bad]} at {bad}. Every sample needs a place on the "
             f"axis. Drop it: cube.isel({dim}=np.isfinite(cube[{name!r}].values))."
         )
+    # a dim with no coordinate of its own has no duplicates to drop
+    swap = "" if name == dim else f'.swap_dims({{"{dim}": "{name}"}})'
+    unique = f'{swap}.drop_duplicates("{name}")'
     step = np.diff(values)
     if (step > 0).all() or (step < 0).all():
         return values
@@ -286,11 +298,11 @@ def _checked_values(
     if step[at] == 0 and (sign * step >= 0).all():
         raise CoordinateError(
             f"{label} has the value {values[at]:.10g}{unit} twice, at {at} and "
-            f'{at + 1}. Keep one: cube.drop_duplicates("{dim}"), or average them: '
+            f"{at + 1}. Keep one: cube{unique}, or average them: "
             f'cube.groupby("{name}").mean().'
         )
     duplicates = len(np.unique(values)) < len(values)
-    then = f'.drop_duplicates("{dim}")' if duplicates else ""
+    then = unique if duplicates else ""
     raise CoordinateError(
         f"{label} is not strictly monotonic: {values[at]:.10g}{unit} at {at} is "
         f"followed by {values[at + 1]:.10g}{unit}. Sort with "

@@ -52,11 +52,17 @@ def require_dataarray(cube: Any, function: str | None = None) -> None:
     """Raise unless a cube is a DataArray."""
     if not isinstance(cube, xr.DataArray):
         asked = "cube" if function is None else f"{function}: the cube"
+        remedy = (
+            'Build one: xarray.DataArray(values, dims=("y", "x", "wavelength"), '
+            'coords={"wavelength": wavelengths}).'
+        )
+        if isinstance(cube, xr.Dataset):
+            held = ", ".join(map(repr, cube.data_vars)) or "no variable"
+            name = next(iter(cube.data_vars), "name")
+            remedy = f"This one holds {held}. Choose one: dataset[{name!r}]."
         raise TypeError(
             f"{asked} is a {type(cube).__module__}.{type(cube).__qualname__}. cubekit "
-            "needs a DataArray, whose coordinates say where the samples are. Build "
-            'one: xarray.DataArray(values, dims=("y", "x", "wavelength"), '
-            'coords={"wavelength": wavelengths}).'
+            f"needs a DataArray, whose coordinates say where the samples are. {remedy}"
         )
 
 
@@ -166,11 +172,13 @@ def spectral_coordinate(cube: xr.DataArray) -> Hashable:
                 f"several coordinates are spectral by their {what}: "
                 f"{', '.join(map(repr, found))}. Say which: coord={found[0]!r}."
             )
-    dims = [d for d in cube.dims if str(d).lower() in _NAMES]
-    if dims:
-        return dims[0]
+    # of these the caller hears what is wrong with them
+    single = [name for name, c in cube.coords.items() if c.ndim == 0]
+    for name in [*cube.dims, *single]:
+        if str(name).lower() in _NAMES:
+            return name
+    held = ", ".join(map(repr, candidates)) or "its (no) one-dimensional coordinates"
     raise CoordinateError(
-        "no spectral coordinate in the cube: none of "
-        f"{', '.join(map(repr, cube.coords)) or 'its (no) coordinates'} has a spectral "
+        f"no spectral coordinate in the cube: none of {held} has a spectral "
         'standard_name, name or units. Say which: coord="...".'
     )

@@ -22,15 +22,25 @@ from cubekit.cli.view import view
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="The exit status is 0 if all went well, 1 after an error, 2 if a command or "
+    "an option is wrong.",
+)
 @click.version_option(__version__, prog_name="cubekit", message="%(prog)s %(version)s")
 def main() -> None:
-    """Hyperspectral datacubes on their real coordinates.
+    """Smooth, differentiate and reduce hyperspectral cubes, in files of any size.
 
-    Files may be netCDF, Zarr, ENVI or GeoTIFF. To see what this does, without a file:
+    A cube is an image with a spectrum in each pixel. Cubes are read from netCDF, Zarr,
+    ENVI or GeoTIFF, and written to netCDF, Zarr or ENVI, as the suffix says (.nc,
+    .zarr, .hdr).
 
-        cubekit demo
-    """
+    \b
+    To begin with:
+      cubekit demo              see it work, without a file of your own
+      cubekit info scene.nc     what is in a file
+      cubekit savgol --help     options and examples of a command
+    """  # noqa: D301  click reads the escape
 
 
 for command in (

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from cubekit.errors import CubekitError
+from cubekit.errors import BatchError, CubekitError
 from cubekit.summary import printable
 
-__all__ = ["Command", "one_line"]
-
+__all__ = ["Command", "told"]
 
 # what is told in a line; an ImportError names the extra that is missing
 _TOLD = (CubekitError, ValueError, TypeError, OSError, ImportError)
@@ -43,31 +42,41 @@ class Command(click.Command):
             warnings.showwarning = _warn
             try:
                 return super().invoke(ctx)
-            except ExceptionGroup as group:  # each was said when it arose
+            except BatchError as group:  # each was said when it arose
                 if debug:
                     raise
-                raise click.ClickException(one_line(group.message)) from None
+                raise click.ClickException(_one_line(group.message)) from None
             except BrokenPipeError:  # whoever read the output has seen enough
                 raise
             except _TOLD as error:
                 if debug:
                     raise
-                words = [str(error) or type(error).__name__]
-                words += getattr(error, "__notes__", [])
-                for option in ("variable", "coord"):
-                    if f"{option}=" in words[0] and option in ctx.params:
-                        words.append(f"On the command line: --{option} NAME.")
-                raise click.ClickException(one_line(" ".join(words))) from None
+                raise click.ClickException(told(error)) from None
 
 
-def one_line(text: str) -> str:
-    """Text on one line, with nothing a terminal would act on."""
+def told(error: Exception) -> str:
+    """What is wrong, in a line: the message, its notes, and options as they are typed.
+
+    Nothing in it is what a terminal would act on.
+    """
+    parameters = click.get_current_context().params
+    words = [str(error) or type(error).__name__, *getattr(error, "__notes__", [])]
+    for option in ("variable", "coord"):
+        if f"{option}=" in words[0] and option in parameters:
+            words.append(f"On the command line: --{option} NAME.")
+    text = " ".join(words)
+    for name in parameters:  # a flag
+        text = text.replace(f"{name}=True", f"--{name}")
+    return _one_line(text)
+
+
+def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
 def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
     del where, more  # lines of source say nothing to who is not programming
-    click.echo(f"Warning: {one_line(str(message))}", err=True)
+    click.echo(f"Warning: {_one_line(str(message))}", err=True)
 
 
 def _silent(text: str) -> None:

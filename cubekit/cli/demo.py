@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
-@click.command(cls=Command, short_help="See it all work, in a minute.")
+@click.command(cls=Command, short_help="See it work on a synthetic scene, in a minute.")
 @click.option(
     "--input",
     "path",
@@ -75,7 +75,12 @@ def demo(
     Writes DIR/demo.nc (the smoothed cube, its first and its second derivative along the
     bands) and DIR/demo.png (the cube in true colour, spectra before and after, and a
     derivative).
-    """
+
+    \b
+    Examples:
+      cubekit demo
+      cubekit demo --input scene.nc --output here
+    """  # noqa: D301  click reads the escape
     if path is None:
         cube = datasets.scene(chunks={"y": 40})
         say("cube        synthetic scene: nothing in it was measured")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["derivative"]
 
 
-@click.command(cls=Command, short_help="Differentiate a file along a coordinate.")
+@click.command(
+    cls=Command, short_help="Differentiate along the bands or another coordinate."
+)
 @click.argument("source", metavar="IN", type=IN)
 @click.argument("target", metavar="OUT", type=OUT)
 @COORD
@@ -29,7 +31,7 @@ __all__ = ["derivative"]
     type=int,
     default=1,
     show_default=True,
-    help="Order of the derivative.",
+    help="Which derivative: 1 for the slope, 2 for the curvature.",
 )
 @click.option(
     "--accuracy",
@@ -37,14 +39,15 @@ __all__ = ["derivative"]
     type=int,
     default=2,
     show_default=True,
-    help="Order of the error: halve the steps, and it is 2^P times smaller.",
+    help="How fast the error falls: 2^P times smaller on steps half as wide.",
 )
 @click.option(
     "--missing",
     type=click.Choice(["propagate", "refit"]),
     default="propagate",
     show_default=True,
-    help="Beside missing values: missing too, or from the samples that are left.",
+    help="Near missing samples the result is missing too (propagate), or computed "
+    "from the samples that are left (refit).",
 )
 @VARIABLE
 @saving
@@ -61,7 +64,8 @@ def derivative(
 ) -> None:
     """Differentiate IN along a coordinate, on its real spacing, and write OUT.
 
-    Nothing is smoothed; cubekit savgol smooths and differentiates at once.
+    Nothing is smoothed, so that noise grows; cubekit savgol smooths and differentiates
+    at once. OUT is netCDF, Zarr or ENVI by its suffix.
 
     \b
     Examples:

@@ -36,7 +36,12 @@ def info(
     """Say what is in FILE: axes, ranges, units, steps, bad bands, chunks, size.
 
     Of all its cubes, unless one is named. Only the coordinates are read.
-    """
+
+    \b
+    Examples:
+      cubekit info scene.nc
+      cubekit info scene.nc --json
+    """  # noqa: D301  click reads the escape
     del say, progress  # its words are its result: --quiet does not silence them
     try:
         cubes = [open_cube(file, variable=variable)]

@@ -9,9 +9,10 @@ import click
 
 from cubekit.cli.command import Command
 from cubekit.cli.options import COORD, IN, OUT, VARIABLE
-from cubekit.cli.saving import computing, save, saving
+from cubekit.cli.saving import computed, computing, save, saving
 from cubekit.io import open_cube
 from cubekit.reduction import PCA
+from cubekit.reduction.model_file import require_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,12 +58,7 @@ class _Components(click.ParamType):  # type: ignore[type-arg]
 @click.option("--whiten", is_flag=True, help="Scale scores to unit variance.")
 @VARIABLE
 @COORD
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Threads that compute.  [default: one a core]",
-)
+@computed
 @click.option("--overwrite", is_flag=True, help="Replace MODEL if it is there.")
 def fit(
     *,
@@ -73,17 +69,24 @@ def fit(
     variable: str | None,
     coord: str | None,
     workers: int | None,
+    scheduler: str | None,
     overwrite: bool,
     say: Callable[[str], None],
     progress: bool | None,
 ) -> None:
     """Fit principal components to the spectra of all IN, and write MODEL (.nc).
 
-    Each file is read once; files of any size, together one model.
-    """
+    Files of any size make one model together; each is read once.
+
+    \b
+    Examples:
+      cubekit pca fit scene.nc model.nc --components 10
+      cubekit pca fit scenes/*.nc model.nc --components 0.999
+    """  # noqa: D301  click reads the escape
     del progress  # a fit has none
+    require_free(model, "PCA", overwrite=overwrite)
     cubes = [open_cube(source, variable=variable) for source in sources]
-    with computing(workers, None):
+    with computing(workers, scheduler):
         fitted = PCA(components, whiten=whiten, coord=coord).fit(cubes)
     fitted.save(model, overwrite=overwrite)
     share = float(fitted.explained_variance_ratio_.sum())
@@ -91,7 +94,9 @@ def fit(
     say(f"wrote {model}: {count} components, {share:.4%} of the variance")
 
 
-@pca.command(cls=Command, short_help="Write the scores of a file.")
+@pca.command(
+    cls=Command, short_help="Write the scores of a file: components in place of bands."
+)
 @click.argument("model", metavar="MODEL", type=IN)
 @click.argument("source", metavar="IN", type=IN)
 @click.argument("target", metavar="OUT", type=OUT)
@@ -105,7 +110,16 @@ def transform(
     variable: str | None,
     **options: Any,
 ) -> None:
-    """Write the scores of IN on the components of MODEL to OUT (.nc)."""
+    """Write the scores of IN on the components of MODEL to OUT.
+
+    The scores are the cube with components in place of bands. OUT is netCDF, Zarr or
+    ENVI by its suffix.
+
+    \b
+    Examples:
+      cubekit pca transform model.nc scene.nc scores.nc
+      cubekit pca transform model.nc scene.hdr scores.hdr
+    """  # noqa: D301  click reads the escape
     scores = PCA.load(model).transform(open_cube(source, variable=variable))
     save(scores, target, **options)
 
@@ -115,18 +129,31 @@ def transform(
 @click.argument("source", metavar="IN", type=IN)
 @VARIABLE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@computed
 def evaluate(
     *,
     model: Path,
     source: Path,
     variable: str | None,
     as_json: bool,
+    workers: int | None,
+    scheduler: str | None,
     say: Callable[[str], None],
     progress: bool | None,
 ) -> None:
-    """Say how well the components of MODEL explain IN, be it new or that of the fit."""
+    """Say how well MODEL explains IN, a file it was fitted to or a new one.
+
+    How much of the variance, by all components together and by each; and the error of
+    spectra that are rebuilt from their scores.
+
+    \b
+    Examples:
+      cubekit pca evaluate model.nc scene.nc
+      cubekit pca evaluate model.nc scene.nc --json
+    """  # noqa: D301  click reads the escape
     del say, progress  # its words are its result: --quiet does not silence them
-    found = PCA.load(model).evaluate(open_cube(source, variable=variable))
+    with computing(workers, scheduler):
+        found = PCA.load(model).evaluate(open_cube(source, variable=variable))
     shares = found["explained_by_scores"].values.tolist()
     facts = {
         "n_samples": int(found["n_samples"]),

@@ -9,6 +9,7 @@ import click
 from cubekit import plotting
 from cubekit.cli.command import Command
 from cubekit.cli.options import COORD, IN, OUT, VARIABLE
+from cubekit.cli.order import in_order
 from cubekit.errors import OutputExistsError
 from cubekit.io import open_cube
 from cubekit.summary import size_of
@@ -47,7 +48,8 @@ def quicklook(
     """Draw FILE: in colour, its spectra, what is missing, its principal components.
 
     Without OUT.png the picture is FILE with that suffix, in this folder. Large files
-    are thinned. A page of --html is complete in itself and can be sent around.
+    are thinned; bands that lie out of order are sorted. A page of --html is complete in
+    itself and can be sent around.
 
     \b
     Examples:
@@ -57,7 +59,7 @@ def quicklook(
     del progress
     from matplotlib.figure import Figure  # noqa: PLC0415  heavy, for this alone
 
-    cube = open_cube(file, variable=variable)
+    cube = in_order(open_cube(file, variable=variable), coord, say)
     if picture is None and page is None:
         picture = file.with_suffix(".png").relative_to(file.parent)
     for there in filter(None, (picture, page)):

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["rechunk"]
 
 
-@click.command(cls=Command, short_help="Rewrite a file for another use.")
+@click.command(
+    cls=Command, short_help="A copy of a file that is fast to read another way."
+)
 @click.argument("source", metavar="IN", type=IN)
 @click.argument("target", metavar="OUT", type=OUT)
 @click.option(
@@ -40,10 +42,11 @@ def rechunk(
     say: Callable[[str], None],
     **options: Any,
 ) -> None:
-    """Write a copy of IN whose chunks suit another use to OUT (netCDF or Zarr).
+    """Write a copy of IN to OUT (netCDF or Zarr) that is fast to read another way.
 
-    Reading images from a file in spectra, or spectra from a file in images, decodes
-    every chunk again and again. This does it once.
+    A file is stored in chunks, each compressed by itself. Reading images from a file
+    in chunks of spectra, or spectra from one in chunks of images, decodes every chunk
+    again and again. This does it once.
 
     \b
     Examples:

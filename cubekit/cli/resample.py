@@ -29,7 +29,7 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is no list of numbers, such as 450,550,650", param)
 
 
-@click.command(cls=Command, short_help="Put spectra into the bands of another sensor.")
+@click.command(cls=Command, short_help="Spectra in the bands of another sensor.")
 @click.argument("source", metavar="IN", type=IN)
 @click.argument("target", metavar="OUT", type=OUT)
 @click.option(
@@ -62,7 +62,9 @@ def resample(
     coord: str | None,
     **options: Any,
 ) -> None:
-    """Write the spectra of IN as another sensor sees them to OUT.
+    """Write the spectra of IN as another sensor would see them to OUT.
+
+    OUT is netCDF, Zarr or ENVI by its suffix.
 
     \b
     Examples:

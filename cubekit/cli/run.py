@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cubekit.cli.command import Command, one_line
+from cubekit.cli.command import Command, told
 from cubekit.cli.options import IN, OUT, VARIABLE
 from cubekit.cli.saving import computing, save, saving, say_written
 from cubekit.io import open_cube
 from cubekit.recipe import Recipe, apply
+from cubekit.recipe.actions import ACTIONS
+from cubekit.summary import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-@click.command(cls=Command, short_help="Do what a recipe says, to one file or many.")
+@click.command(
+    cls=Command,
+    short_help="Take the steps of a recipe, with one file or many.",
+    epilog=f"Steps that a recipe can take: {', '.join(sorted(ACTIONS))}. Their "
+    "arguments are those of the functions in Python.",
+)
 @click.argument("recipe", metavar="RECIPE", type=IN)
 @click.argument("sources", metavar="IN...", type=IN, nargs=-1, required=True)
 @click.argument("target", metavar="OUT", type=OUT)
@@ -27,7 +34,8 @@ __all__ = ["run"]
 @click.option(
     "--explain",
     is_flag=True,
-    help="Say what would be done with the first IN, and do nothing.",
+    help="Say what would be done with the first IN, and how much memory that "
+    "takes, and do nothing.",
 )
 @saving
 def run(
@@ -40,14 +48,16 @@ def run(
     say: Callable[[str], None],
     **options: Any,
 ) -> None:
-    """Take the steps that RECIPE lists with IN, and write the results to OUT.
+    """Take the steps that RECIPE lists with each IN, and write the results to OUT.
 
-    RECIPE is a text in TOML: steps, each the name of a function and its arguments. It
-    is checked before anything is read. One IN gives the file OUT (.nc); several give
-    one file each in the folder OUT, and one that fails does not stop the others.
+    RECIPE is a text file in TOML: steps, each the name of a function and its arguments.
+    It is checked before anything is read. One IN gives one file, OUT, netCDF or Zarr by
+    its suffix (.nc, .zarr). Several give a netCDF file each in the folder OUT, as one
+    does if OUT has no suffix; one that fails does not stop the others, and is named at
+    the end.
 
     \b
-    A recipe that smooths the spectra, and differentiates them:
+    A recipe that smooths the spectra, and differentiates what is smooth:
       [[step]]
       do = "savgol_filter"
       window_length = 11
@@ -68,7 +78,7 @@ def run(
         cube = open_cube(sources[0], variable=variable)
         click.echo(steps.explain(cube, memory=options["memory"]))
         return
-    is_folder = target.is_dir() and target.suffix != ".zarr"
+    is_folder = not target.suffix or (target.is_dir() and target.suffix != ".zarr")
     if len(sources) == 1 and not is_folder:
         result = steps(open_cube(sources[0], variable=variable))
         save(result, target, say=say, **options)
@@ -76,7 +86,7 @@ def run(
 
     def done(source: Path, result: Path | Exception) -> None:
         if isinstance(result, Exception):
-            click.echo(f"Error: {source}: {one_line(str(result))}", err=True)
+            click.echo(f"Error: {printable(str(source))}: {told(result)}", err=True)
         else:
             say_written(result, say)
 

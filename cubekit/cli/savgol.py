@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["savgol"]
 
 
-@click.command(cls=Command, short_help="Smooth or differentiate the spectra of a file.")
+@click.command(
+    cls=Command, short_help="Smooth spectra, or differentiate what is smoothed."
+)
 @click.argument("source", metavar="IN", type=IN)
 @click.argument("target", metavar="OUT", type=OUT)
 @click.option(
@@ -47,7 +49,7 @@ __all__ = ["savgol"]
     type=int,
     default=0,
     show_default=True,
-    help="Order of the derivative, at most P.",
+    help="Which derivative, at most P: 0 only smooths, 1 is the slope.",
 )
 @MAX_GAP
 @VARIABLE
@@ -66,10 +68,10 @@ def savgol(
     coord: str | None,
     **options: Any,
 ) -> None:
-    """Smooth the spectra of IN, or differentiate them, and write OUT (netCDF).
+    """Smooth the spectra of IN, or differentiate them, and write OUT.
 
     A polynomial is fitted to the bands in a window around each band, at their real
-    places (Savitzky-Golay). The file may be larger than memory.
+    places (Savitzky-Golay). OUT is netCDF, Zarr or ENVI by its suffix.
 
     \b
     Examples:

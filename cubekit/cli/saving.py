@@ -8,26 +8,21 @@ from typing import TYPE_CHECKING, Any
 import click
 import dask
 
+from cubekit.errors import ClusterError
 from cubekit.io import save_cube
 from cubekit.io.size import bytes_on_disk
 from cubekit.summary import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import xarray as xr
 
-__all__ = ["computing", "save", "saving", "say_written"]
+__all__ = ["computed", "computing", "save", "saving", "say_written"]
 
-_OPTIONS = (
-    click.option(
-        "--memory",
-        metavar="SIZE",
-        default="1GB",
-        show_default=True,
-        help="What the job may use in all, such as 512MB or 4GB.",
-    ),
+_PATIENCE = 10  # seconds that a scheduler may take to answer
+_COMPUTING = (
     click.option(
         "--workers",
         metavar="N",
@@ -37,13 +32,24 @@ _OPTIONS = (
     click.option(
         "--scheduler",
         metavar="ADDRESS",
-        help="Compute on a running Dask cluster, such as tcp://host:8786.",
+        help="Compute on the Dask cluster that runs at an address, such as "
+        "tcp://host:8786.",
     ),
+)
+_SAVING = (
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        default="1GB",
+        show_default=True,
+        help="Memory that the job may use in all, such as 512MB or 4GB.",
+    ),
+    *_COMPUTING,
     click.option(
         "--resume",
         is_flag=True,
-        help="Keep what is finished beside OUT, and go on from there if an earlier "
-        "run with --resume was stopped.",
+        help="Keep what is finished in a folder beside OUT, so that the same command "
+        "goes on from there if it is stopped.",
     ),
     click.option("--overwrite", is_flag=True, help="Replace OUT if it is there."),
 )
@@ -51,7 +57,16 @@ _OPTIONS = (
 
 def saving(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of a job that saves a cube."""
-    for option in reversed(_OPTIONS):
+    return _with(_SAVING, command)
+
+
+def computed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a job that computes, and saves no cube."""
+    return _with(_COMPUTING, command)
+
+
+def _with(options: Iterable[Any], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed([*options]):
         command = option(command)
     return command
 
@@ -73,7 +88,19 @@ def computing(workers: int | None, scheduler: str | None) -> Iterator[None]:
         raise click.UsageError(
             "--scheduler needs the package distributed: pip install distributed"
         ) from error
-    with Client(scheduler):  # type: ignore[no-untyped-call]
+    try:
+        # no default yet: it would stay one if it fails
+        client = Client(  # type: ignore[no-untyped-call]
+            scheduler, timeout=_PATIENCE, set_as_default=False
+        )
+    except (OSError, ValueError, AssertionError) as error:
+        raise ClusterError(
+            f"--scheduler={scheduler}: no Dask scheduler is reached there "
+            f"({str(error) or 'there is no such computer'}). Start one with dask "
+            "scheduler, which says its address, and workers with dask worker ADDRESS; "
+            "or leave --scheduler out, and compute here."
+        ) from error
+    with client, dask.config.set(scheduler=client):
         yield
 
 

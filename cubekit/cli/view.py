@@ -8,6 +8,7 @@ import click
 
 from cubekit.cli.command import Command
 from cubekit.cli.options import COORD, IN, VARIABLE
+from cubekit.cli.order import in_order
 from cubekit.io import open_cube
 from cubekit.viewer.explore import serve
 
@@ -45,12 +46,17 @@ def view(
     The page is for this computer alone, no other can reach it. Stop with Ctrl-C. Needs
     the extra viewer: pip install "cubekit[viewer]".
 
-    A file in chunks of whole spectra shows its bands slowly: cubekit.rechunk writes one
+    A file in chunks of whole spectra shows its bands slowly; cubekit rechunk writes one
     for both uses.
-    """
+
+    \b
+    Examples:
+      cubekit view scene.nc
+      cubekit view scene.nc --no-browser --port 5006
+    """  # noqa: D301  click reads the escape
     del progress
     serve(
-        lambda: open_cube(file, variable=variable),
+        lambda: in_order(open_cube(file, variable=variable), coord, say),
         coord=coord,
         port=port,
         title=file.name,

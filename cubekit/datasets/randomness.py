@@ -1,4 +1,11 @@
-"""Random numbers that depend on a key and a place only, not on the order of calls."""
+"""Random numbers that depend on a key and a place only, not on the order of calls.
+
+References
+----------
+.. [1] Steele, G. L., Lea, D. and Flood, C. H. (2014), Proc. OOPSLA '14, 453-472
+   (splitmix64).
+.. [2] Box, G. E. P. and Muller, M. E. (1958), Ann. Math. Statist. 29, 610-611.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +24,7 @@ def uniform(seed: int, stream: int, *places: npt.ArrayLike) -> npt.NDArray[np.fl
 
 
 def normal(seed: int, stream: int, *places: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Standard normal numbers, one for each set of places, broadcast (Box-Muller)."""
+    """Standard normal numbers, one for each set of places, broadcast [2]_."""
     word = _words(seed, stream, *places)
     # 24 bits are what a float32 holds; the half keeps the logarithm finite
     first = ((word >> np.uint64(40)).astype(np.float32) + np.float32(0.5)) * np.float32(
@@ -29,7 +36,7 @@ def normal(seed: int, stream: int, *places: npt.ArrayLike) -> npt.NDArray[np.flo
 
 
 def _words(seed: int, stream: int, *places: npt.ArrayLike) -> npt.NDArray[np.uint64]:
-    """64 random bits for each set of places: rounds of the splitmix64 finaliser."""
+    """64 random bits for each set of places: rounds of splitmix64 [1]_."""
     word = _mixed(np.array([int(seed) % 2**64], np.uint64))
     for place in (stream, *places):
         whole = np.atleast_1d(place).astype(np.int64).view(np.uint64)

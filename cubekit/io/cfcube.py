@@ -25,7 +25,8 @@ _BAND_NAMES = {
 }
 _BAND_GROUPS = {"sensor_band_parameters"}
 _PLACE_GROUPS = {"location", "geolocation_data", "navigation_data"}
-_PLACES = {"lat", "lon", "latitude", "longitude", "elev", "elevation", "height"}
+_SURFACES = {"elev", "elevation", "height"}  # of places, or what a file is about
+_PLACES = {"lat", "lon", "latitude", "longitude", *_SURFACES}
 _FLAGS = {"band_mask", "quality_flags", "l2_flags"}
 
 
@@ -53,6 +54,7 @@ def choose_variable(
         )
     for test in (
         lambda v: v.array.ndim >= 3,
+        lambda v: v.name.lower() not in _SURFACES,
         lambda v: v.array.ndim >= 2,
         lambda v: v.array.ndim >= 1,
         lambda v: _spectral(file, v) is not None,
@@ -86,7 +88,7 @@ def _candidates(file: NetcdfFile) -> list[StoredVariable]:
         and v.name not in describing
         and v.name not in v.dims
         and v.group.rpartition("/")[2] not in _PLACE_GROUPS | _BAND_GROUPS
-        and v.name.lower() not in _PLACES | _FLAGS | {"fwhm", *_BAND_NAMES}
+        and v.name.lower() not in _PLACES - _SURFACES | _FLAGS | {"fwhm", *_BAND_NAMES}
     ]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -13,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from cubekit.io.attributes import encoded_attrs, is_name
+from cubekit.io.history import with_line
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -65,7 +64,7 @@ def prepared(cube: xr.DataArray | xr.Dataset, action: str) -> Output:
             variables.append(encoded)
     attrs = encoded_attrs(attrs, "the dataset", problems)
     attrs["Conventions"] = "CF-1.11"
-    attrs["history"] = _history(history, action)
+    attrs["history"] = with_line(history, action)
     unused = [c for c in dataset.coords if not _is_referred(c, dataset)]
     if unused:
         attrs["coordinates"] = " ".join(map(str, unused))
@@ -195,13 +194,3 @@ def _is_referred(coord: Hashable, dataset: xr.Dataset) -> bool:
     return coord in dataset.dims or any(
         coord in variable.coords for variable in dataset.data_vars.values()
     )
-
-
-def _history(earlier: Any, action: str) -> str:
-    """CF history with a line for this file; its time can be set for exact copies."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = (
-        datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
-    )
-    line = f"{now:%Y-%m-%dT%H:%M:%SZ} {action}"
-    return f"{earlier}\n{line}" if earlier else line

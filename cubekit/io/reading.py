@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cubekit.io.netcdf import NetcdfFile, StoredVariable
     from cubekit.io.source import FileArray, FileCube
 
-__all__ = ["open_cube"]
+__all__ = ["history_of", "open_cube"]
 
 _NETCDF = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _SPECTRAL_DIMS = {"wavelength", "wavelengths", "band", "bands", "wavenumber"}
@@ -122,12 +122,7 @@ def open_cube(
             f"open_cube: the path is of type {type(path).__qualname__}. A cube is "
             'opened from a file. Give its path: open_cube("scene.nc").'
         )
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"open_cube: there is no file {str(path)!r} (in {Path.cwd()}). Check the "
-            "path."
-        )
+    path = _existing(path, "open_cube")
     if path.is_dir():
         return _from_folder(path, variable, chunks, trust)
     with path.open("rb") as file:
@@ -155,6 +150,33 @@ def _from_netcdf(path: Path, variable: str | None, chunks: Any) -> xr.DataArray:
     file = read_structure(path)
     check_finished(path, file.attrs)
     return _from_variables(path, file, variable, chunks)
+
+
+def history_of(path: str | os.PathLike[str]) -> str:
+    """History of a netCDF file or a Zarr store; empty if it has none."""
+    source = _existing(path, "history")
+    if source.is_dir():
+        if not is_store(source):
+            raise CorruptFileError(
+                f"{source} is a folder that is no Zarr store. Its history was to be "
+                "read. Give a file of save_cube."
+            )
+        file = read_store(source)
+    else:
+        check_record(source)
+        preflight(source)
+        file = read_structure(source)
+    return str(file.attrs.get("history", ""))
+
+
+def _existing(path: str | os.PathLike[str], action: str) -> Path:
+    found = Path(path)
+    if not found.exists():
+        raise FileNotFoundError(
+            f"{action}: there is no file {str(path)!r} (in {Path.cwd()}). Check the "
+            "path."
+        )
+    return found
 
 
 def _from_folder(

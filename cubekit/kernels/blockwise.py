@@ -1,11 +1,7 @@
-"""Multiply the tiles of a sparse matrix with an array, block by block.
+"""Multiply a sparse matrix with an array, block by block, and see to missing values.
 
-Tiles of one shape at a constant step are one batched matrix product over strided views:
-nothing is copied, and the interpreter is entered a handful of times for each block of
-spectra.
-
-The product of a tile stops at `PRODUCT` multiplications: below it OpenBLAS starts no
-threads of its own, which would fight with ours.
+NaN and Inf are looked for in the products, which is cheap, and the spectra that have
+any are multiplied again with zeros in their place.
 """
 
 from __future__ import annotations
@@ -18,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 from cubekit.kernels.deviations import subtract_rows
-from cubekit.kernels.products import PRODUCT
+from cubekit.kernels.masked import clear, spoil
+from cubekit.kernels.refit import LocalFit, Refit
 from cubekit.kernels.support import Support
-from cubekit.kernels.tiles import Run, cut, used_columns
+from cubekit.kernels.tiles import used_columns
+from cubekit.kernels.tiling import SPECTRA_AT_LEAST, Tiling
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -34,10 +31,9 @@ Array = npt.NDArray[Any]
 Places = npt.NDArray[np.intp]
 Block = tuple[slice, slice]
 
-# outputs a tile, measured best where pixels are contiguous and where spectra are
-_ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
 _SAMPLES_WORTH_A_THREAD = 2**19
-_SPECTRA_AT_LEAST = 16
+# tainted spectra that are mended together, while their blocks are in cache
+_TAINTED = 128
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
 # values of a block: spectra are read twice, to look for NaN and to multiply, the second
@@ -51,9 +47,8 @@ _ALIASED, _LINE = 4096, 64
 class Blockwise:
     """y (before, m, after) = matrix (m, n) times x (before, n, after), in blocks.
 
-    With ``after == 1`` spectra are contiguous and tiles are ``x @ weights``, shape
-    (tile, before, row); else pixels are, and tiles are ``weights @ x``, shape
-    (tile, before, row, after).
+    With ``after == 1`` spectra are contiguous, else pixels are. Outputs that meet a
+    missing value are NaN or, with `fit`, fitted again to the samples that are left.
     """
 
     def __init__(
@@ -61,8 +56,10 @@ class Blockwise:
         x: Array,
         y: Array,
         matrix: sparse.csr_array,
+        *,
         shift: Array | None,
         offset: Array | None,
+        fit: LocalFit | None,
     ) -> None:
         self.used, matrix = used_columns(matrix)
         if shift is not None:
@@ -77,42 +74,41 @@ class Blockwise:
         self.spectra = x.shape[2] == 1
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
-        self.matrix, self.support = matrix, Support(matrix)
-        self.tainted: list[Places] = []  # spectra, (before, after)
-        self.runs = cut(matrix, _ROWS_SPECTRA if self.spectra else _ROWS_PIXELS)
+        self.tiling, self.support = (
+            Tiling(matrix, spectra=self.spectra),
+            Support(matrix),
+        )
+        if fit is not None and self.used is not None:
+            fit = fit.restricted(columns=self.used)
+        self.refit = None if fit is None else Refit(self.tiling, fit, y.dtype)
         # outputs with a NaN weight are undefined; as zeros they harm no tile
         undefined = np.isnan(matrix.data)
         row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         self.undefined = np.unique(row[undefined])
         weights = np.where(undefined, 0, matrix.data).astype(y.dtype)
-        self.weights = [self._dense(run, weights) for run in self.runs]
-        widest = max((run.columns for run in self.runs), default=0)
-        largest = max((run.rows * run.columns for run in self.runs), default=1)
+        self.weights = self.tiling.dense(weights)
+        runs = self.tiling.runs
+        widest = max((run.columns for run in runs), default=0)
         self.in_place = (
             self.x.dtype == y.dtype
             and self.x.strides[-1] == self.x.itemsize
             and (self.spectra or widest <= _COLUMNS_IN_PLACE)
-            and all(run.scattered is None for run in self.runs)
+            and all(run.scattered is None for run in runs)
             and self.used is None
             and self.shift is None
             and not (self.spectra and self.x.strides[0] % _ALIASED == 0)
         )
-        inputs = self.matrix.shape[1]
+        inputs = matrix.shape[1]
         room = _BLOCK if self.shift is None else _BLOCK_SHIFTED
-        most = min(4096, PRODUCT // max(1, largest))
-        if self.spectra:
-            most = min(most, _BLOCK // max(1, inputs))
-        # spectra of a product, and of a block of products
-        self.piece = max(1, most // _SPECTRA_AT_LEAST) * _SPECTRA_AT_LEAST
-        self.size = self.piece * max(
-            1, room // max(inputs, len(self.y[0])) // self.piece
-        )
+        piece = self.tiling.piece
+        # spectra of a block of products
+        self.size = piece * max(1, room // max(inputs, len(self.y[0])) // piece)
         step = inputs * y.itemsize
         aliased = self.spectra and step % _ALIASED == 0
         self.width = inputs + (_LINE // y.itemsize if aliased else 0)
 
     def run(self, threads: int) -> None:
-        """Multiply all blocks; then `y` is whole, and `tainted` known."""
+        """Multiply all blocks; then `y` is whole."""
         blocks = self._blocks()
         threads = min(threads, len(blocks), 1 + self.x.size // _SAMPLES_WORTH_A_THREAD)
         if threads == 1:
@@ -125,9 +121,9 @@ class Blockwise:
             list(pool.map(self._run, parts))
 
     def _run(self, blocks: list[Block]) -> None:
-        x_views = self._inputs(self.x) if self.in_place else []
-        y_views = self._outputs(self.y)
-        few = [np.zeros(0, np.intp)]
+        x_views = self.tiling.inputs(self.x) if self.in_place else []
+        y_views = self.tiling.outputs(self.y)
+        few: list[Places] = []
         many = False
         # x of a block, in memory that is used again
         room = None if self.in_place else self._room(blocks)
@@ -139,7 +135,7 @@ class Blockwise:
                     if self.in_place:
                         inputs = [self._in(view, block) for view in x_views]
                     else:
-                        inputs = self._inputs(self._copied(part, room))
+                        inputs = self.tiling.inputs(self._copied(part, room))
                     tainted = self._multiplied(part, inputs, outputs)
                     if tainted.any():
                         hit = self._places(block, tainted)
@@ -148,43 +144,11 @@ class Blockwise:
                             few.append(hit)
                 if many:  # one block with many tainted spectra seldom comes alone
                     tainted = self._localise(self._copied(part, room), y, outputs)
-                    self.tainted.append(self._places(block, tainted))
                     many = bool(4 * np.count_nonzero(tainted) > tainted.size)
                 self._finish(y)
-            hit = np.concatenate(few)
-            for k in range(0, len(hit), self.piece):
-                self._mend(hit[k : k + self.piece])
-            self.tainted.append(hit)
-
-    def _multiply(self, inputs: list[Array], outputs: list[Array]) -> None:
-        for w, x, y in zip(self.weights, inputs, outputs, strict=True):
-            spectra = x.shape[-2 if self.spectra else -1]
-            if spectra <= self.piece:
-                self._product(w, x, y)
-                continue
-            # the products of a block in one call, each small enough for one thread
-            whole = slice(spectra // self.piece * self.piece)
-            self._product(w[:, None], self._pieces(x, whole), self._pieces(y, whole))
-            if whole.stop < spectra:
-                rest = slice(whole.stop, None)
-                self._product(w, self._cut(x, rest), self._cut(y, rest))
-
-    def _product(self, w: Array, x: Array, y: Array) -> None:
-        if self.spectra:
-            np.matmul(x, w, out=y)
-        else:
-            np.matmul(w, x, out=y)
-
-    def _cut(self, array: Array, part: slice) -> Array:
-        return array[..., part, :] if self.spectra else array[..., part]
-
-    def _pieces(self, array: Array, part: slice) -> Array:
-        """Spectra in pieces: (tile, piece, ...) or (tile, piece, before, ...)."""
-        array = self._cut(array, part)
-        shape = (part.stop // self.piece, self.piece)  # -1 is not clear if it is empty
-        if self.spectra:
-            return array.reshape(len(array), *shape, array.shape[-1])
-        return np.moveaxis(array.reshape(*array.shape[:-1], *shape), -2, 1)
+                if few and (sum(map(len, few)) > _TAINTED or block is blocks[-1]):
+                    self._mend(np.concatenate(few))
+                    few = []
 
     def _multiplied(
         self, part: Array, inputs: list[Array], outputs: list[Array]
@@ -195,12 +159,12 @@ class Blockwise:
             # it brings the block into the cache; einsum, since a BLAS dot product may
             # start threads
             clean = np.isfinite(np.einsum("ij->", part))
-            self._multiply(inputs, outputs)
+            self.tiling.multiply(self.weights, inputs, outputs)
             if not clean:
                 sums: Array = np.einsum("ij->i", part)
                 return ~np.isfinite(sums)
         else:
-            self._multiply(inputs, outputs)
+            self.tiling.multiply(self.weights, inputs, outputs)
             # NaN and Inf reach every output of their tile: one of each tells
             first = [y[..., 0] if self.spectra else y[:, :, 0] for y in outputs]
             if not np.isfinite(sum(float(np.add.reduce(y, axis=None)) for y in first)):
@@ -215,30 +179,37 @@ class Blockwise:
         Returns which spectra had any; `x` is changed.
         """
         bad = ~np.isfinite(x)
-        np.copyto(x, 0, where=bad)
-        self._multiply(self._inputs(x), outputs)
-        # (n, spectrum) and (m, spectrum)
-        planes = [(bad.T, y.T)] if self.spectra else zip(bad, y, strict=True)
-        for source, target in planes:
-            spoilt = self.support.spoilt(np.ascontiguousarray(source))
-            np.copyto(target, np.nan, where=spoilt)
+        clear(x, bad)
+        self.tiling.multiply(self.weights, self.tiling.inputs(x), outputs)
+        spoilt = self.support.spoilt(bad)
+        if self.refit is None:
+            spoil(y, spoilt)
+        else:
+            self.refit(x, bad, y, spoilt)
         return np.asarray(bad.any(axis=1))
 
     def _mend(self, hit: Places) -> None:
         """Multiply a few spectra again, with each NaN and Inf held to its outputs."""
         # so many as to take the road in BLAS that whole blocks take
-        padded = np.pad(hit, (0, -len(hit) % _SPECTRA_AT_LEAST), mode="edge")
-        of_x: Any = padded
-        of_y: Any = padded
-        if not self.spectra:
-            before, after = np.divmod(padded, self.x.shape[2])
-            of_x = (before, np.arange(self.x.shape[1])[:, None], after)
-            of_y = (before, np.arange(self.y.shape[1])[:, None], after)
-        x = self._copied(self.x[of_x] if self.spectra else self.x[of_x][None])
+        padded = np.pad(hit, (0, -len(hit) % SPECTRA_AT_LEAST), mode="edge")
+        source, of_x = self._entries(self.x, padded)
+        target, of_y = self._entries(self.y, padded)
+        x = self._copied(source[of_x] if self.spectra else source[of_x][None])
         y: Array = np.empty((len(x), self.y.shape[1], *x.shape[2:]), self.y.dtype)
-        self._localise(x, y, self._outputs(y))
+        self._localise(x, y, self.tiling.outputs(y))
         self._finish(y)
-        self.y[of_y] = y if self.spectra else y[0]
+        target[of_y] = y if self.spectra else y[0]
+
+    def _entries(self, array: Array, hit: Places) -> tuple[Array, Any]:
+        """View of an array, and the index in it of some spectra, (band, spectrum)."""
+        if self.spectra:
+            return array, hit
+        before, after = np.divmod(hit, array.shape[2])
+        band = np.arange(array.shape[1])[:, None]
+        if not array.flags.c_contiguous:
+            return array, (before, band, after)
+        # with one index, NumPy takes a third of the time
+        return array.reshape(-1), (before * len(band) + band) * array.shape[2] + after
 
     def _finish(self, y: Array) -> None:
         if self.offset is not None and self.spectra:
@@ -250,10 +221,16 @@ class Blockwise:
 
     def _places(self, block: Block, tainted: Array) -> Places:
         """Places in (before, after) of the tainted spectra of a block."""
-        before, after = np.nonzero(tainted[:, None] if self.spectra else tainted)
-        length = 1 if self.spectra else self.x.shape[2]
-        places: Places = (block[0].start + before) * length + block[1].start + after
-        return places
+        places: Places = np.flatnonzero(tainted)
+        if self.spectra:
+            places += block[0].start
+            return places
+        before, after = np.divmod(places, tainted.shape[1])
+        before += block[0].start
+        after += block[1].start
+        before *= self.x.shape[2]
+        before += after
+        return before
 
     def _blocks(self) -> list[Block]:
         before = self.x.shape[0]
@@ -294,45 +271,5 @@ class Blockwise:
     def _of(self, array: Array, block: Block) -> Array:
         return array[block[0]] if self.spectra else array[block[0], :, block[1]]
 
-    def _inputs(self, part: Array) -> list[Array]:
-        return [self._view(part, run) for run in self.runs]
-
-    def _outputs(self, y: Array) -> list[Array]:
-        return [self._view(y, run, outputs=True) for run in self.runs]
-
-    def _view(self, array: Array, run: Run, *, outputs: bool = False) -> Array:
-        """Run over an array, (tile, before, size) or (tile, before, size, after)."""
-        if run.scattered is not None and not outputs:
-            return array[None, :, run.scattered]
-        first, size, advance = (
-            (run.row, run.rows, run.rows)
-            if outputs
-            else (run.column, run.columns, run.step)
-        )
-        return as_strided(
-            array[:, first:],
-            (run.tiles, array.shape[0], size, *array.shape[2:]),
-            (advance * array.strides[1], *array.strides),
-        )
-
     def _in(self, view: Array, block: Block) -> Array:
         return view[:, block[0]] if self.spectra else view[:, block[0], :, block[1]]
-
-    def _dense(self, run: Run, data: Array) -> Array:
-        """Dense tiles of a run, (tile, column, row) or (tile, 1, row, column)."""
-        first, stop = run.row, run.row + run.rows * run.tiles
-        entries = slice(self.matrix.indptr[first], self.matrix.indptr[stop])
-        row = np.repeat(
-            np.arange(stop - first), np.diff(self.matrix.indptr[first : stop + 1])
-        )
-        tile, row = np.divmod(row, run.rows)
-        column = self.matrix.indices[entries].astype(np.intp)
-        if run.scattered is None:
-            column = column - (run.column + tile * run.step)
-        else:
-            column = np.searchsorted(run.scattered, column)
-        dense = np.zeros((run.tiles, run.columns, run.rows), data.dtype)
-        dense[tile, column, row] = data[entries]
-        if self.spectra:
-            return dense
-        return np.ascontiguousarray(dense.swapaxes(1, 2))[:, None]

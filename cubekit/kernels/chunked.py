@@ -24,10 +24,11 @@ from scipy import sparse
 
 from cubekit.kernels.contraction import contract_array
 from cubekit.kernels.layout import result_dtype
-from cubekit.kernels.refit import LocalFit, refit_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cubekit.kernels.refit import LocalFit
 
 __all__ = ["contract", "filled", "thread_count"]
 
@@ -51,8 +52,6 @@ class _Map:
     def applied(
         self, x: Array, axis: int, threads: int = 1, out: Array | None = None
     ) -> Array:
-        if self.fit is not None:
-            return refit_array(x, self.matrix, axis, self.fit, threads=threads, out=out)
         return contract_array(
             x,
             self.matrix,
@@ -60,6 +59,7 @@ class _Map:
             threads=threads,
             shift=self.shift,
             offset=self.offset,
+            fit=self.fit,
             out=out,
         )
 
@@ -110,7 +110,7 @@ def contract(
         The axis of length n.
     fit : LocalFit, optional
         What the rows of `matrix` are; given, windows with missing samples are fitted
-        again to those that are left. See `cubekit.kernels.refit.refit_array`. Not with
+        again to those that are left. See `cubekit.kernels.refit.Refit`. Not with
         `shift` or `offset`.
     shift : array, (n,), optional
         Taken off `x` before the product.

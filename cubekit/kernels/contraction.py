@@ -6,7 +6,7 @@ A tile is a dense block of the matrix: a few outputs, and just the inputs they t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ from cubekit.kernels.layout import memory_order, result_dtype
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["Contracted", "contract_array", "contract_spectra"]
+    from cubekit.kernels.refit import LocalFit
+
+__all__ = ["contract_array"]
 
 Array = npt.NDArray[Any]
 
@@ -30,6 +32,7 @@ def contract_array(
     threads: int = 1,
     shift: Array | None = None,
     offset: Array | None = None,
+    fit: LocalFit | None = None,
     out: Array | None = None,
 ) -> Array:
     """Contract `matrix` into one axis of an array: ``matrix @ (x - shift) + offset``.
@@ -48,6 +51,9 @@ def contract_array(
         Taken off before the product, so that nothing cancels after it.
     offset : array, (m,), optional
         Added to the product.
+    fit : LocalFit, optional
+        What the rows of `matrix` are; given, windows with missing samples are fitted
+        again to those that are left. Not with `shift` or `offset`.
     out : array, (..., m, ...), optional
         Where to put the result: in the dtype of the result, one item of `empty_stack`.
 
@@ -55,34 +61,8 @@ def contract_array(
     -------
     array, (..., m, ...)
         NaN where the support of an output meets a NaN or Inf; every other output has
-        the bits it would have without them.
+        the bits it would have without them. With `fit`, NaN where there is no fit.
     """
-    contracted = contract_spectra(
-        x, matrix, axis, threads=threads, shift=shift, offset=offset, out=out
-    )
-    return contracted.result
-
-
-class Contracted(NamedTuple):
-    """Result of a contraction, and where its input had NaN or Inf."""
-
-    result: Array
-    x: Array  # (before, n, after), in the order of memory
-    y: Array  # (before, m, after), a view of the result
-    tainted: npt.NDArray[np.intp]  # spectra, by their place in (before, after)
-
-
-def contract_spectra(
-    x: Array,
-    matrix: sparse.csr_array,
-    axis: int,
-    *,
-    threads: int = 1,
-    shift: Array | None = None,
-    offset: Array | None = None,
-    out: Array | None = None,
-) -> Contracted:
-    """Contract as `contract_array`, and tell which spectra had NaN or Inf."""
     # work in the order of memory, so that no layout needs a transposed copy
     order = memory_order(x)
     ordered = x.transpose(order)
@@ -96,10 +76,7 @@ def contract_spectra(
     flat = (math.prod(before), math.prod(after))
     x = ordered.reshape(flat[0], inputs, flat[1])
     planes = y.reshape(flat[0], outputs, flat[1])
-    tainted = np.zeros(0, np.intp)
     if y.size:
-        work = Blockwise(x, planes, matrix, shift, offset)
+        work = Blockwise(x, planes, matrix, shift=shift, offset=offset, fit=fit)
         work.run(threads)
-        tainted = np.sort(np.concatenate([tainted, *work.tainted]))
-    result = y.transpose(np.argsort(order)) if out is None else out
-    return Contracted(result, x, planes, tainted)
+    return y.transpose(np.argsort(order)) if out is None else out

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["orthonormal", "solution"]
+__all__ = ["orthonormal", "rotated", "solution"]
 
+Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -58,40 +61,60 @@ def orthonormal(
     return values, [d[deriv] / scale**deriv for d in derivatives]
 
 
-def solution(
-    products: list[Floats],
-    moments: list[Floats],
-    at_0: list[Floats],
-    count: Floats | None,
-) -> tuple[Floats, Floats]:
-    """Derivatives at 0 of the fits, from the sums of their normal equations, in place.
+def rotated(values: list[Floats], at_0: list[Floats]) -> tuple[Floats, Floats]:
+    """Orthonormal polynomials of which just the last has a derivative at 0.
 
-    One polynomial after another is taken out of those that follow it. With `count`, the
-    samples of each window, there are no more polynomials than samples.
+    They are those given, mirrored window by window.
 
     Returns
     -------
     tuple
-        The derivatives, and the determinant of the products.
+        Their values (polynomial, place, window), and that derivative (window).
+    """
+    basis, slope = np.array(values), np.array(at_0)
+    norm = np.sqrt(np.einsum("kj,kj->j", slope, slope))
+    # to the side of the last axis that is farther, so that nothing cancels
+    sign = np.where(slope[-1] > 0, -1.0, 1.0)
+    mirror = slope.copy()
+    mirror[-1] -= sign * norm
+    square = np.einsum("kj,kj->j", mirror, mirror)
+    square[square == 0] = 1
+    along = np.einsum("kj,kij->ij", mirror, basis)
+    basis -= mirror[:, None] * (2 / square * along)
+    return basis, sign * norm
+
+
+def solution(products: Array, moments: Array, scratch: Array) -> tuple[Array, Array]:
+    """Last unknown of the systems of symmetric equations, changed in place.
+
+    One unknown after another is taken out of the equations that follow.
+
+    Parameters
+    ----------
+    products : array, (size * (size + 1) / 2, ...)
+        Lower triangles, row after row.
+    moments : array, (size, ...)
+        Right hand sides.
+    scratch : array, (3, ...)
+        Used up.
+
+    Returns
+    -------
+    tuple
+        The unknown, and the determinant of the system.
     """
     size = len(moments)
     rows = [products[k * (k + 1) // 2 :][: k + 1] for k in range(size)]
-    value, determinant = np.zeros_like(moments[0]), np.ones_like(moments[0])
-    with np.errstate(all="ignore"):  # of what is no fit
-        for k in range(size):
-            pivot = rows[k][k]
-            inverse = np.reciprocal(pivot)
-            if count is not None:
-                np.copyto(pivot, 1, where=count <= k)
-                np.copyto(inverse, 0, where=count <= k)
-            determinant *= pivot
-            part = moments[k] * at_0[k]
-            part *= inverse
-            value += part
+    inverse, share, part = scratch
+    determinant = rows[0][0]
+    with np.errstate(all="ignore"):  # of what is singular
+        for k in range(size - 1):
+            np.reciprocal(rows[k][k], out=inverse)
             for i in range(k + 1, size):
-                share = rows[i][k] * inverse
+                np.multiply(rows[i][k], inverse, out=share)
+                # rows before this one still have their own column k
                 for j in range(k + 1, i + 1):
-                    rows[i][j] -= share * rows[j][k]
-                moments[i] -= share * moments[k]
-                at_0[i] = at_0[i] - share * at_0[k]
-    return value, determinant
+                    rows[i][j] -= np.multiply(share, rows[j][k], out=part)
+                moments[i] -= np.multiply(share, moments[k], out=part)
+            determinant *= rows[k + 1][k + 1]
+        return np.divide(moments[-1], rows[-1][-1], out=part), determinant

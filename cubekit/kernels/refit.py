@@ -2,32 +2,33 @@
 
 Each window has polynomials that are orthonormal on all of its samples. What the normal
 equations of a fit to some of them need are sums over these: of polynomial times value,
-and of products of two polynomials. Such sums are matrix products, for many windows and
-spectra at once, and so small a system is solved in a few operations on whole arrays: no
-loop over spectra, windows or patterns. Where a system is too near singular for that,
-and where there are few windows, each gets polynomials that are orthonormal on the
-samples left.
+and of products of two polynomials. Such sums are contractions with the tiles of the
+matrix, in which the polynomials take the place of its weights, and so small a system is
+solved in a few operations on whole arrays: no loop over spectra, windows or patterns.
+Where a system is too near singular for that, and where few windows have samples
+missing, each gets polynomials that are orthonormal on the samples left.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import functools
+import math
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-from cubekit.kernels.contraction import contract_spectra
-from cubekit.kernels.polynomials import orthonormal, solution
-from cubekit.kernels.products import PRODUCT
+from cubekit.kernels.masked import replace
+from cubekit.kernels.polynomials import orthonormal, rotated, solution
 from cubekit.kernels.support import Support
 
 if TYPE_CHECKING:
-    from scipy import sparse
+    from cubekit.kernels.tiling import Tiling
 
-__all__ = ["LocalFit", "refit_array"]
+__all__ = ["LocalFit", "Refit"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -35,13 +36,15 @@ Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.intp]
 
 _ALL = slice(None)
-_SAMPLES_A_BLOCK = 2**21
-_ROWS = 8  # outputs a tile
-_SPECTRA = 512  # at once, so that a tile of them stays in cache
+# a window with one sample missing takes as long as so many of all, and one with more
+# missing so much longer
+_FEW, _MANY_MISSING = 1 / 16, 5
 _WINDOWS_AT_ONCE = 2**11
-_FEW_WINDOWS = 2**14  # not worth the sums of all windows
-# of normal equations in an orthonormal basis: no eigenvalue is less, and none above 1
-_LEAST_DETERMINANT = 1e-4
+_VALUES_AT_ONCE = 2**16  # of each sum
+# of normal equations in an orthonormal basis, which lose as many digits: no eigenvalue
+# is less, and none above 1
+_LEAST = 1e-4
+_LEAST_FLOAT32 = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,16 +77,8 @@ class LocalFit:
         )
 
 
-def refit_array(
-    x: Array,
-    matrix: sparse.csr_array,
-    axis: int,
-    fit: LocalFit,
-    *,
-    threads: int = 1,
-    out: Array | None = None,
-) -> Array:
-    """Contract `matrix` into one axis of an array, fitted again about missing samples.
+class Refit:
+    """Fit again the windows of some spectra, in which samples are missing.
 
     A window is fitted again if ``polyorder + 1`` of its samples are left (``deriv + 1``
     where `polyorder` is None: the degree falls with each sample missing), and if they
@@ -92,213 +87,203 @@ def refit_array(
 
     Parameters
     ----------
-    x, matrix, axis, threads, out
-        As of `cubekit.kernels.contraction.contract_array`.
+    tiling : Tiling
+        Of the matrix (m, n), and of all arrays.
     fit : LocalFit
-        What the rows of `matrix` are.
-
-    Returns
-    -------
-    array, (..., m, ...)
-        Spectra with no NaN or Inf have the bits that `contract_array` gives, and so has
-        every window without one.
+        What the rows of the matrix are.
+    dtype : dtype
+        Of the results, and of the sums.
     """
-    contracted = contract_spectra(x, matrix, axis, threads=threads, out=out)
-    holes = contracted.tainted
-    if not len(holes) or not matrix.nnz:
-        return contracted.result
-    work = _Refit(contracted.x, contracted.y, matrix, fit)
-    size = max(1, _SAMPLES_A_BLOCK // max(matrix.shape))
-    blocks = [holes[k : k + size] for k in range(0, len(holes), size)]
-    if min(threads, len(blocks)) <= 1:
-        for block in blocks:
-            work.run(block)
-    else:
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work.run, blocks))
-    return contracted.result
 
-
-class _Refit:
-    """Windows of a matrix as a table (output, place), filled up with input 0."""
-
-    def __init__(
-        self, x: Array, y: Array, matrix: sparse.csr_array, fit: LocalFit
-    ) -> None:
-        self.x, self.y, self.fit = x, y, fit
-        self.support = Support(matrix)
-        self.length = np.diff(matrix.indptr)
-        row = np.repeat(np.arange(len(self.length)), self.length)
-        place = np.arange(matrix.nnz) - matrix.indptr[row]
-        self.columns = np.zeros((len(self.length), self.length.max()), np.intp)
-        self.columns[row, place] = matrix.indices
-        self.stored = np.arange(self.length.max()) < self.length[:, None]
-        defined = np.ones(len(self.length), np.bool_)
-        defined[row[np.isnan(matrix.data)]] = False
+    def __init__(self, tiling: Tiling, fit: LocalFit, dtype: np.dtype[Any]) -> None:
+        self.tiling, self.fit, self.dtype = tiling, fit, dtype
+        self.least_determinant = _LEAST if dtype.itemsize > 4 else _LEAST_FLOAT32
+        self._rooms = threading.local()
         self.least = 1 + (fit.deriv if fit.polyorder is None else fit.polyorder)
-        t = self._positions(self.columns, np.arange(len(self.length)))
-        self.own = (t == 0).argmax(axis=1)
-        self.rows = np.flatnonzero(defined & (self.length > 0))
 
-    @functools.cached_property
-    def tiles(self) -> list[_Tile]:
-        t = self._positions(self.columns, np.arange(len(self.columns)))
-        fit = orthonormal(t.T, self.stored.T, self.fit.polyorder, self.fit.deriv)
+    def __call__(self, x: Array, bad: Bools, y: Array, spoilt: Bools) -> None:
+        """Put fits in place of the outputs that are spoilt.
+
+        Parameters
+        ----------
+        x : array, (before, n) or (before, n, after)
+            Values, 0 where missing.
+        bad : array, as `x`
+            Whether a value is missing.
+        y : array, (before, m) or (before, m, after)
+            Changed where it is spoilt.
+        spoilt : array, as `y`
+            Whether any value of the window is missing.
+        """
+        if not self._are_few(bad, spoilt):
+            spoilt = self._solved(x, bad, y, spoilt)
+        place = np.unravel_index(np.flatnonzero(spoilt), spoilt.shape)
+        for k in range(0, len(place[0]), _WINDOWS_AT_ONCE):
+            part = tuple(along[k : k + _WINDOWS_AT_ONCE] for along in place)
+            y[part] = self._fitted(x, bad, *part)
+
+    def _are_few(self, bad: Bools, spoilt: Bools) -> bool:
+        """Whether so few windows are spoilt that it is faster to fit them one by one.
+
+        Twice as fast again, at least, is one with a single sample missing.
+        """
+        if self.fit.polyorder is None:
+            return True
+        windows = np.count_nonzero(spoilt)
+        missing = np.count_nonzero(bad) * len(self._windows.columns)
+        cost = windows + _MANY_MISSING * (missing - windows)
+        return bool(cost < _FEW * spoilt.size)
+
+    def _solved(self, x: Array, bad: Bools, y: Array, spoilt: Bools) -> Bools:
+        """Solve normal equations; tell which outputs are left."""
+        sums = self._sums
+        # windows with no sample next to the output need a look at both sides
+        left = ~sums.beside.spoilt(~bad)
+        left &= spoilt
+        for part in self._parts(y):
+            products, moments, scratch = self._room(y[part].shape)
+            valid = (~bad[part]).astype(y.dtype)
+            for weights, source, out in (
+                (sums.products, valid, products),
+                (sums.values, x[part], moments),
+            ):
+                self.tiling.multiply(
+                    weights, self.tiling.inputs(source), self.tiling.outputs(out)
+                )
+            value, determinant = solution(products, moments, scratch)
+            value *= sums.at_0
+            left[part] |= spoilt[part] & ~(determinant > self.least_determinant)
+            replace(y[part], value, spoilt[part] & ~left[part])
+        return left
+
+    def _room(self, shape: tuple[int, ...]) -> list[Array]:
+        """Memory for sums, which this thread uses again: to fill new memory is slow."""
+        size = len(self._sums.values[0])
+        counts = (size * (size + 1) // 2, size, 3)
+        needed = sum(counts) * math.prod(shape)
+        room: Array | None = getattr(self._rooms, "room", None)
+        if room is None or len(room) < needed:
+            room = self._rooms.room = np.empty(needed, self.dtype)
+        return np.split(room[:needed].reshape(-1, *shape), np.cumsum(counts)[:-1])
+
+    def _parts(self, y: Array) -> list[tuple[slice, ...]]:
+        """Slices of spectra, so few that all sums stay in cache."""
+        before, outputs, *after = y.shape
+        length = max(1, _VALUES_AT_ONCE // outputs // (before if after else 1))
+        length = min(length, self.tiling.piece)
+        lead = (_ALL, _ALL) if after else ()
         return [
-            self._tile(self.rows[k : k + _ROWS], *fit)
-            for k in range(0, len(self.rows), _ROWS)
+            (*lead, slice(k, k + length))
+            for k in range(0, after[0] if after else before, length)
         ]
 
-    def run(self, holes: Integers) -> None:
-        """Fit the windows of some spectra, given by their place in (before, after)."""
-        x, begin = self._taken(holes)
-        bad = ~np.isfinite(x)
-        np.copyto(x, 0, where=bad)
-        step = self.y.shape[2]
-        y = self.y.reshape(-1)
-        if np.count_nonzero(bad) * self.columns.shape[1] <= _FEW_WINDOWS:
-            spoilt = self.support.spoilt(bad)[self.rows]
-            output, spectrum = np.divmod(np.flatnonzero(spoilt), len(holes))
-            output = self.rows[output]
-        else:
-            output, spectrum = self._solved(x, bad, begin)
-        for k in range(0, len(output), _WINDOWS_AT_ONCE):
-            part = slice(k, k + _WINDOWS_AT_ONCE)
-            place = begin[spectrum[part]] + output[part] * step
-            y[place] = self._fitted(x, bad, output[part], spectrum[part])
+    @functools.cached_property
+    def _windows(self) -> _Windows:
+        matrix = self.tiling.matrix
+        length = np.diff(matrix.indptr)
+        row = np.repeat(np.arange(len(length)), length)
+        place = np.arange(matrix.nnz) - matrix.indptr[row]
+        columns = np.zeros((length.max(initial=1), len(length)), np.intp)
+        columns[place, row] = matrix.indices
+        t = self.fit.inputs[columns] - self.fit.outputs
+        stored = np.arange(len(columns))[:, None] < length
+        own = (t == 0).argmax(axis=0)
+        return _Windows(row, place, columns, stored, t, own)
 
-    def _solved(
-        self, x: Array, bad: Bools, begin: Integers
-    ) -> tuple[Integers, Integers]:
-        """Solve normal equations; tell the windows (output, spectrum) that are left."""
-        step = self.y.shape[2]
-        y = self.y.reshape(-1)
-        left = [(np.zeros(0, np.intp),) * 2]
-        for tile in self.tiles:
-            source, missing = x[tile.inputs], bad[tile.inputs]
-            hit = np.flatnonzero(missing.any(axis=0))
-            for k in range(0, len(hit), tile.spectra):
-                some = hit[k : k + tile.spectra]
-                value, fits, unsound = tile.solved(
-                    np.take(source, some, axis=1),
-                    np.take(missing, some, axis=1),
-                    self.least,
-                    falling=self.fit.polyorder is None,
-                )
-                where = np.flatnonzero(fits)
-                place = begin[some] + tile.rows[:, None] * step
-                y[place.reshape(-1)[where]] = value.reshape(-1)[where]
-                output, spectrum = np.divmod(np.flatnonzero(unsound), len(some))
-                left.append((tile.rows[output], some[spectrum]))
-        outputs, spectra = zip(*left, strict=True)
-        return np.concatenate(outputs), np.concatenate(spectra)
+    @functools.cached_property
+    def _basis(self) -> tuple[Floats, Floats]:
+        """Polynomials of all windows, as of `rotated`."""
+        t, stored = self._windows.t, self._windows.stored
+        return rotated(*orthonormal(t, stored, self.fit.polyorder, self.fit.deriv))
 
-    def _taken(self, holes: Integers) -> tuple[Array, Integers]:
-        """Some spectra, (band, spectrum), and where they begin in the result."""
-        inputs, after = self.x.shape[1:]
-        before, place = np.divmod(holes, after)
-        begin = before * (self.y.shape[1] * after) + place
-        if after == 1:
-            return np.ascontiguousarray(self.x[before, :, 0].T), begin
-        step = np.arange(inputs)[:, None] * after
-        index = before * (inputs * after) + place + step
-        return np.take(self.x.reshape(-1), index), begin
-
-    def _tile(self, rows: Integers, basis: list[Floats], at_0: list[Floats]) -> _Tile:
-        """What the fits of some outputs are made of."""
-        stored = self.stored[rows]
-        columns = self.columns[rows]
-        inputs = np.unique(columns[stored])
-        row, place = np.nonzero(stored)
-        column = np.searchsorted(inputs, columns[row, place])
-        own = self.own[rows]
-        basis = [q[:, rows].T for q in basis]
-
-        def dense(windows: list[Array]) -> Floats:
-            weights = np.zeros((len(windows), len(rows), len(inputs)))
-            for into, window in zip(weights, windows, strict=True):
-                into[row, column] = window[row, place]
-            return weights
-
-        sides = np.arange(columns.shape[1]) - own[:, None]
-        beside = [np.clip(own + k, 0, self.length[rows] - 1) for k in (-1, 0, 1)]
-        products = [p * q for k, p in enumerate(basis) for q in basis[: k + 1]]
-        together = inputs[-1] - inputs[0] + 1 == len(inputs)
-        return _Tile(
-            rows,
-            slice(inputs[0], inputs[-1] + 1) if together else inputs,
-            np.searchsorted(inputs, columns[np.arange(len(rows)), beside]),
-            dense([stored & (sides < 0), stored & (sides > 0)]),
-            dense(basis),
-            dense([stored, *products[1:]]),
-            [d[rows, None] for d in at_0],
-            max(16, min(_SPECTRA, PRODUCT // (len(rows) * len(inputs)))),
+    @functools.cached_property
+    def _sums(self) -> _Sums:
+        windows, (basis, at_0) = self._windows, self._basis
+        values = basis[:, windows.place, windows.row]
+        products = [p * q for k, p in enumerate(values) for q in values[: k + 1]]
+        near = np.abs(windows.place - windows.own[windows.row]) <= 1
+        matrix = self.tiling.matrix
+        beside = sparse.csr_array(
+            (near[near], (windows.row[near], matrix.indices[near])), matrix.shape
+        )
+        beside.sort_indices()
+        return _Sums(
+            self.tiling.dense(np.array(products, self.dtype)),
+            self.tiling.dense(values.astype(self.dtype)),
+            (at_0 if self.tiling.spectra else at_0[:, None]).astype(self.dtype),
+            Support(beside),
         )
 
-    def _positions(self, columns: Integers, outputs: Integers) -> Floats:
-        positions: Floats = self.fit.inputs[columns] - self.fit.outputs[outputs, None]
-        return positions
-
     def _fitted(
-        self, x: Array, bad: Bools, output: Integers, spectrum: Integers
+        self,
+        x: Array,
+        bad: Bools,
+        before: Integers,
+        output: Integers,
+        after: Integers | int = 0,
     ) -> Floats:
-        """Fit windows one for one; NaN where there is no fit."""
-        columns = self.columns[output]
-        index = columns * x.shape[1] + spectrum[:, None]
-        valid = (~bad.reshape(-1)[index] & self.stored[output]).T
-        place = np.arange(len(valid))[:, None] - self.own[output]
+        """Fit some windows, not all; NaN where there is no fit."""
+        inputs, size = x.shape[1], math.prod(x.shape[2:])
+        columns = self._windows.columns[:, output]
+        index = (before * inputs + columns) * size + after
+        valid = ~bad.reshape(-1)[index]
+        valid &= self._windows.stored[:, output]
+        values = x.reshape(-1)[index].astype(np.float64)
+        fitted = np.full(len(output), np.nan)
+        if self.fit.polyorder is not None:
+            fitted = self._without_one(valid, values, output)
+        left = np.flatnonzero(np.isnan(fitted))
+        if len(left):
+            fitted[left] = self._alone(valid[:, left], values[:, left], output[left])
+        return fitted
+
+    def _without_one(self, valid: Bools, values: Floats, output: Integers) -> Floats:
+        """Fit windows in which one sample is missing; NaN where others are.
+
+        The fit to all samples, with that one predicted from the others.
+        """
+        missing = self._windows.stored[:, output] & ~valid
+        place = missing.argmax(axis=0)
+        basis, at_0 = self._basis
+        moments = np.einsum("kij,ij->kj", basis[:, :, output], values)
+        there = basis[:, place, output]
+        rest = 1 - np.einsum("kj,kj->j", there, there)
+        alone = (np.count_nonzero(missing, axis=0) == 1) & (rest > _LEAST)
+        prediction = np.einsum("kj,kj->j", there, moments) / np.where(alone, rest, 1)
+        fitted = at_0[output] * (moments[-1] + there[-1] * prediction)
+        return np.where(alone, fitted, np.nan)
+
+    def _alone(self, valid: Bools, values: Floats, output: Integers) -> Floats:
+        """Fit windows, each with polynomials of its own; NaN where there is no fit."""
+        place = np.arange(len(valid))[:, None] - self._windows.own[output]
         fits = (valid & (np.abs(place) <= 1)).any(axis=0)
         fits |= (valid & (place < 0)).any(axis=0) & (valid & (place > 0)).any(axis=0)
         fits &= np.count_nonzero(valid, axis=0) >= self.least
-        t = self._positions(columns, output).T
+        t = self._windows.t[:, output]
         basis, at_0 = orthonormal(t, valid, self.fit.polyorder, self.fit.deriv)
-        values = x.reshape(-1)[index].T.astype(np.float64)
         fitted = np.where(fits, 0.0, np.nan)
         for q, d in zip(basis, at_0, strict=True):
             fitted += np.einsum("ij,ij->j", q, values) * d
         return fitted
 
 
-class _Tile(NamedTuple):
-    """A few outputs, just the inputs they touch, and what the sums of fits need."""
+class _Windows(NamedTuple):
+    """Windows as a table (place, output), filled up with input 0."""
 
-    rows: Integers
-    inputs: slice | Integers
-    beside: Integers  # inputs before, at and after the output, (3, row)
-    sides: Floats  # all inputs before and after it, (2, row, input)
-    values: Floats  # polynomials, (polynomial, row, input)
-    # their products, of 0 and 0, 1 and 0, 1 and 1, 2 and 0, ..., (product, row, input);
-    # 1 in place of the first, which is constant
-    products: Floats
-    at_0: list[Floats]  # derivative of each polynomial, (row, 1)
-    spectra: int  # at once
+    row: Integers  # of each entry of the matrix
+    place: Integers
+    columns: Integers
+    stored: Bools
+    t: Floats  # coordinates, from the output
+    own: Integers  # place of the output
 
-    def solved(
-        self, x: Array, missing: Bools, least: int, *, falling: bool
-    ) -> tuple[Floats, Bools, Bools]:
-        """Fits to some spectra (input, spectrum), all of them (row, spectrum).
 
-        Returns
-        -------
-        tuple
-            The fits; whether there is one that is new; whether there would be one but
-            for normal equations that are too near singular.
-        """
-        valid = (~missing).astype(np.float64)
-        products = list(self.products @ valid)
-        count = products[0]
-        moments = list(self.values @ x.astype(np.float64))
-        full = self.products[0].sum(axis=1, keepdims=True)
-        due = (count < full) & (count >= least)
-        before, own, after = (missing[inputs] for inputs in self.beside)
-        apart = due & before & own & after
-        if apart.any():
-            due &= ~apart | (self.sides @ valid > 0).all(axis=0)
-        value, determinant = solution(
-            [count / full, *products[1:]],
-            moments,
-            list(self.at_0),
-            count if falling else None,
-        )
-        sound = due & (determinant > _LEAST_DETERMINANT)
-        return value, sound, due & ~sound
+class _Sums(NamedTuple):
+    """What the normal equations of all windows need."""
+
+    # of polynomials, of which just the last has a derivative at 0: 0 times 0, 1 times
+    # 0, 1 times 1, 2 times 0, ...; tiles of each run
+    products: list[Array]
+    values: list[Array]
+    at_0: Array  # derivative of the last polynomial
+    beside: Support  # inputs before, at and after each output

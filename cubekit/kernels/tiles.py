@@ -6,6 +6,7 @@ step make a run.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 __all__ = ["Run", "cut", "used_columns"]
+
+
+_SLACK = 2  # columns of zeros that a tile may have on either side
 
 
 class Run(NamedTuple):
@@ -54,6 +58,8 @@ def cut(matrix: sparse.csr_array, rows: int) -> list[Run]:
         span[filled] = np.maximum.reduceat(matrix.indices, begin[filled]) + 1
         longest = np.maximum.reduceat(np.diff(matrix.indptr), firsts)
     span -= start
+    if len(firsts):
+        _align(firsts, stops, start, span, matrix.shape[1])
     runs: list[Run] = []
     tiles = zip(firsts.tolist(), stops.tolist(), start.tolist(), strict=True)
     for k, (first, stop, column) in enumerate(tiles):
@@ -70,6 +76,33 @@ def cut(matrix: sparse.csr_array, rows: int) -> list[Run]:
         else:
             runs[-1] = joined
     return runs
+
+
+def _align(
+    firsts: npt.NDArray[np.intp],
+    stops: npt.NDArray[np.intp],
+    start: npt.NDArray[np.intp],
+    span: npt.NDArray[np.intp],
+    inputs: int,
+) -> None:
+    """Widen neighbouring tiles by a few zero columns, so that they make one run.
+
+    The stencils of an uneven axis lean now to one side and now to the other.
+    """
+    before, after = start - firsts, start + span - stops
+    edges: list[int] = [0]
+    least: list[int] = []
+    most: list[int] = []
+    for k, reach in enumerate(zip(before.tolist(), after.tolist(), strict=True)):
+        least = list(map(min, least or reach, reach))
+        most = list(map(max, most or reach, reach))
+        if max(b - a for a, b in zip(least, most, strict=True)) > _SLACK:
+            edges.append(k)
+            least, most = list(reach), list(reach)
+    for group in itertools.starmap(slice, itertools.pairwise([*edges, len(firsts)])):
+        first = np.maximum(firsts[group] + before[group].min(), 0)
+        last = np.minimum(stops[group] + after[group].max(), inputs)
+        start[group], span[group] = first, last - first
 
 
 def _is_wide(tile: Run, touched: int) -> bool:

@@ -1,24 +1,24 @@
-"""AxisOperator: a sparse matrix between two axes, its algebra and its application."""
+"""AxisOperator: a sparse matrix between two axes, and its algebra."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy import sparse
 
-from cubekit import kernels
-from cubekit.arguments import require_real
-from cubekit.axis import Axis, derivative_units
+from cubekit.axis import require_dataarray
 from cubekit.errors import AxisMismatchError
-from cubekit.operators.attributes import VALUE_ATTRS, derived_attrs, units_of
-from cubekit.operators.support import on_support, take_rows
+from cubekit.kernels import LocalFit
+from cubekit.operators.application import applied, attrs_of_derivative, require_refit
+from cubekit.operators.propagation import covariance
+from cubekit.operators.support import added, composed, support_of, take_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from cubekit.axis import Axis
 
 __all__ = ["AxisOperator"]
 
@@ -71,10 +71,18 @@ class AxisOperator:
     name: str = "operator"
     order: int = 0
     degree: int | Literal["all"] | None = None
+    # NumPy would multiply each value of an array with the operator
+    __array_ufunc__: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         """Check the shape, and keep entries sorted and unique."""
-        matrix = sparse.csr_array(self.matrix).astype(np.float64)
+        matrix = sparse.csr_array(self.matrix)
+        if matrix.dtype.kind == "c":
+            raise TypeError(
+                f"matrix of {self.name} is {matrix.dtype}. Weights are real, and the "
+                "imaginary part is not dropped for you. Give matrix.real."
+            )
+        matrix = matrix.astype(np.float64)
         if matrix.shape != (len(self.output), len(self.input)):
             raise ValueError(
                 f"matrix of {self.name} has shape {matrix.shape}. Its axes have "
@@ -93,10 +101,7 @@ class AxisOperator:
     @property
     def support(self) -> sparse.csr_array:
         """Which inputs each output depends on: boolean csr_array, (output, input)."""
-        stored = np.ones(self.matrix.nnz, np.bool_)
-        return sparse.csr_array(
-            (stored, self.matrix.indices, self.matrix.indptr), self.matrix.shape
-        )
+        return support_of(self.matrix)
 
     def __call__(
         self,
@@ -142,7 +147,11 @@ class AxisOperator:
         **Cost:** one contraction; with "refit" also about as many as the polynomials
         have pairs of coefficients, over the windows around missing samples.
         """
-        return self._applied(cube, fit=self._fit(missing))
+        fit = None
+        if require_refit(self.name, missing, self.degree):
+            degree = None if self.degree == "all" else self.degree
+            fit = LocalFit(self.input.values, self.output.values, degree, self.order)
+        return self._applied(cube, fit=fit)
 
     def affine(
         self,
@@ -175,34 +184,12 @@ class AxisOperator:
         return self._applied(cube, shift=shift, offset=offset)
 
     def _applied(self, cube: xr.DataArray, **how: Any) -> xr.DataArray:
-        axis = Axis.from_cube(cube, self.input.name)
-        axis.require_equal(
-            self.input,
-            f"apply {self.name} to this cube",
-            "Was it stored as float32? Build the operator from this cube, or assign "
-            "its coordinate.",
-        )
-        require_real(cube, self.name)
-        if self.output.dim != axis.dim and self.output.dim in cube.dims:
-            raise AxisMismatchError(
-                f"cannot apply {self.name} to this cube: it gives dim "
-                f"{self.output.dim!r}, which the cube already has. Rename that: "
-                f"cube.rename({self.output.dim}=...)."
-            )
-        data = kernels.contract(
-            cube.data, self.matrix, cube.get_axis_num(axis.dim), **how
-        )
-        dims = [self.output.dim if d == axis.dim else d for d in cube.dims]
-        coords: dict[Hashable, xr.Variable] = {
-            k: c.variable.copy(deep=False) for k, c in cube.coords.items()
-        }
-        if self.output != axis:
-            coords = {k: c for k, c in coords.items() if axis.dim not in c.dims}
-            coords.update(self.output.to_coords())
-        return xr.DataArray(data, coords, dims, cube.name, self._attrs(cube))
+        ends = self.input, self.output
+        return applied(self.name, cube, self.matrix, ends, self.order, **how)
 
     def __matmul__(self, other: AxisOperator) -> AxisOperator:
         """Compose: first `other`, then this, as one matrix."""
+        _refuse_cube(self.name, other)
         if not isinstance(other, AxisOperator):
             return NotImplemented
         self.input.require_equal(
@@ -211,7 +198,7 @@ class AxisOperator:
             "Build both from the same Axis.",
         )
         return AxisOperator(
-            on_support(self.matrix @ other.matrix, self.support @ other.support),
+            composed(self.matrix, other.matrix),
             other.input,
             self.output,
             f"{self.name} @ {other.name}",
@@ -222,10 +209,8 @@ class AxisOperator:
         """Return the operator whose results are the sum of those of the two."""
         if not isinstance(other, AxisOperator):
             return NotImplemented
-        doing, remedy = (
-            f"add {self.name} and {other.name}",
-            "Build both from the same Axis.",
-        )
+        doing = f"add {self.name} and {other.name}"
+        remedy = "Build both from the same Axis."
         self.input.require_equal(other.input, doing, remedy)
         self.output.require_equal(other.output, doing, remedy)
         if self.order != other.order:
@@ -235,10 +220,7 @@ class AxisOperator:
             )
         return dataclasses.replace(
             self,
-            matrix=on_support(
-                self.matrix + other.matrix,
-                self.support.astype(np.float64) + other.support.astype(np.float64),
-            ),
+            matrix=added(self.matrix, other.matrix),
             name=f"({self.name} + {other.name})",
             degree=None,
         )
@@ -285,6 +267,12 @@ class AxisOperator:
         Returns
         -------
         AxisOperator
+            To an axis of those outputs; an int gives an axis of one sample.
+
+        Notes
+        -----
+        **Missing values:** rows keep their support. **Chunks:** none.
+        **Cost:** a copy of the rows; applying it costs what they need.
         """
         keep = np.atleast_1d(np.arange(len(self.output))[index])
         return dataclasses.replace(
@@ -306,6 +294,18 @@ class AxisOperator:
         Returns
         -------
         AxisOperator
+            To an axis of those outputs.
+
+        Raises
+        ------
+        KeyError
+            If there is no output at a value, and no `method` to find another.
+        ValueError
+            If another axis is named, or no value is given.
+
+        Notes
+        -----
+        **Missing values, chunks, cost:** as `isel`.
 
         Examples
         --------
@@ -393,8 +393,10 @@ class AxisOperator:
         >>> error.values, error.units
         (array([0.25]), 'K nm-1')
         """
+        require_dataarray(std)
         variance = self.variance(std.astype(np.result_type(std, np.float32)) ** 2)
-        return (variance**0.5).assign_attrs(self._attrs(std))
+        attrs = attrs_of_derivative(std, self.input, self.order)
+        return (variance**0.5).assign_attrs(attrs)
 
     def covariance(
         self, sigma: xr.DataArray | npt.NDArray[np.floating]
@@ -433,31 +435,21 @@ class AxisOperator:
                [0., 0., 0.],
                [0., 0., 0.]])
         """
-        given = np.asarray(sigma, np.float64)
-        n = len(self.input)
-        if given.shape != (n, n):
-            raise ValueError(
-                f"covariance of {self.name}: sigma has shape {given.shape}. Axis "
-                f"{self.input.name!r} has {n} samples. Give a matrix of shape "
-                f"({n}, {n}); for independent errors, variance() takes one spectrum."
-            )
-        half = self.matrix @ given  # stored entries only, so no NaN spreads
-        coords = self.output.to_coords()
-        second = {
-            f"{name}_2": xr.Variable(f"{self.output.dim}_2", c.values, c.attrs)
-            for name, c in coords.items()
-        }
-        return xr.DataArray(
-            (self.matrix @ half.T).T,
-            coords={**coords, **second},
-            dims=(self.output.dim, f"{self.output.dim}_2"),
-            name=f"covariance of {self.name}",
-        )
+        return covariance(self.name, sigma, self.matrix, (self.input, self.output))
 
     def to_dataarray(self) -> xr.DataArray:
-        """Return the matrix as a dense DataArray with the coordinates of both axes.
+        """Matrix as a dense DataArray with the coordinates of both axes.
 
-        The output dim is named ``<dim>_out`` where both axes have the same dim.
+        Returns
+        -------
+        DataArray, dims (output.dim, input.dim)
+            The output dim is named ``<dim>_out`` where both axes have the same dim.
+
+        Notes
+        -----
+        **Missing values:** NaN in the rows of undefined outputs; what is outside the
+        support is zero, as are weights of zero: see `support`. **Chunks:** in memory.
+        **Cost:** 8 bytes for each output and input.
         """
         out = self.output
         if out.dim == self.input.dim or out.name == self.input.name:
@@ -473,29 +465,10 @@ class AxisOperator:
             name=self.name,
         )
 
-    def _fit(self, missing: str) -> kernels.LocalFit | None:
-        if missing == "propagate":
-            return None
-        if missing != "refit":
-            raise ValueError(
-                f"{self.name}: missing={missing!r} is unknown. Missing values can be "
-                "handed on, or windows fitted again to the samples that are left. Use "
-                'missing="propagate" or missing="refit".'
-            )
-        if self.degree is None:
-            raise ValueError(
-                f'{self.name}: missing="refit" needs a polynomial for each window. The '
-                "rows of this operator are no such fits, or reach over a seam. Apply "
-                "the operators that it is made of one after the other, each with "
-                'missing="refit", and build them with no period.'
-            )
-        degree = None if self.degree == "all" else self.degree
-        return kernels.LocalFit(
-            self.input.values, self.output.values, degree, self.order
-        )
 
-    def _attrs(self, cube: xr.DataArray) -> dict[str, Any]:
-        if not self.order:
-            return {k: v for k, v in cube.attrs.items() if k not in VALUE_ATTRS}
-        units = derivative_units(units_of(cube), self.input.units, self.order)
-        return derived_attrs(cube, units)
+def _refuse_cube(name: str, other: Any) -> None:
+    if isinstance(other, xr.DataArray):
+        raise TypeError(
+            f"{name} @ cube: @ composes operators. One is applied to a cube by a call. "
+            "Use operator(cube)."
+        )

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from cubekit import stencils
 from cubekit.arguments import require_integer, require_positive
-from cubekit.axis import Axis
+from cubekit.axis import Axis, require_axis
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
 
@@ -75,6 +75,7 @@ def derivative_operator(
     >>> ck.derivative_operator(axis).isel(1).matrix.toarray().round(4)
     array([[-0.6667,  0.5   ,  0.1667,  0.    ]])
     """
+    require_axis("derivative_operator", axis)
     edge_accuracy = accuracy if edge_accuracy is None else edge_accuracy
     for name, value in (
         ("order", order),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cubekit import stencils
 from cubekit.arguments import require_integer, require_positive
-from cubekit.axis import wide_steps
+from cubekit.axis import require_axis, wide_steps
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
 
@@ -45,8 +45,8 @@ def savgol_operator(
     deriv : int, default 0
         Order of the derivative, at most `polyorder`.
     window_width : float, optional
-        Width of the window in units of the axis; it holds the samples at most half of
-        it from the centre.
+        Width of the window in units of the axis, at most that of the axis; it holds the
+        samples at most half of it from the centre.
     max_gap : float or "auto", optional
         No window reaches across a step wider than this, in units of the axis; "auto"
         takes 4 times the median of the 11 steps about it. See `Axis.segments`.
@@ -100,6 +100,7 @@ def savgol_operator(
     >>> ck.savgol_operator(axis, 5, 2).isel(2).matrix.toarray() * 35
     array([[-3., 12., 17., 12., -3.]])
     """
+    require_axis("savgol_operator", axis)
     require_integer(_NAME, "polyorder", polyorder, 0)
     require_integer(_NAME, "deriv", deriv, 0)
     if deriv > polyorder:
@@ -117,6 +118,13 @@ def savgol_operator(
         )
     samples = axis.good_samples
     x = axis.values[samples]
+    if len(x) <= polyorder:
+        good = "" if len(x) == len(axis) else " good ones"
+        raise ValueError(
+            f"savgol_filter: polyorder={polyorder} needs {polyorder + 1} samples. "
+            f"Coordinate {axis.name!r} has {len(x)}{good}. Use a lower polyorder, or "
+            "more samples."
+        )
     wide = wide_steps(x, max_gap, _NAME)
     left_out = np.abs(np.diff(samples)) - 1  # bad bands between good samples
     if window_length is not None:
@@ -126,6 +134,7 @@ def savgol_operator(
         size = f"window_length={window_length}"
     else:
         width = require_positive(_NAME, "window_width", window_width)
+        _check_window_width(width, axis)
         ranges = stencils.segments(wide | ((left_out > 0) & (np.diff(x) > width)))
         windows = stencils.width_windows(x, ranges, width, polyorder)
         _check_window_counts(windows, width, polyorder, x, axis)
@@ -153,16 +162,26 @@ def _check_window_length(length: int, polyorder: int, axis: Axis, count: int) ->
         )
     if length > count:
         good = "" if count == len(axis) else "good "
-        remedy = f"Use {count - 1 + count % 2} or less." if count else "Give bands."
         raise ValueError(
             f"{asked} is longer than coordinate {axis.name!r} ({count} {good}samples). "
-            f"{remedy}"
+            f"Use {count - 1 + count % 2} or less."
         )
     if length <= polyorder:
         raise ValueError(
             f"{asked} holds too few samples for polyorder={polyorder}. The polynomial "
             f"has {polyorder + 1} coefficients. Use window_length="
             f"{polyorder + 1 + polyorder % 2} or more, or a lower polyorder."
+        )
+
+
+def _check_window_width(width: float, axis: Axis) -> None:
+    span = abs(float(axis.values[-1] - axis.values[0]))
+    if width > span * (1 + 1e-9) > 0:
+        unit = f" {axis.units}" if axis.units else ""
+        raise ValueError(
+            f"savgol_filter: window_width={width:g}{unit} is wider than coordinate "
+            f"{axis.name!r} ({span:g}{unit}). The window is in units of the "
+            f"coordinate. Use {span:g} or less."
         )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cubekit.axis import Axis
     from cubekit.stencils import Windows
 
-__all__ = ["from_windows", "on_support", "take_rows"]
+__all__ = ["added", "composed", "from_windows", "support_of", "take_rows"]
 
 
 def from_windows(
@@ -61,7 +61,25 @@ def from_windows(
     ).tocsr()
 
 
-def on_support(values: sparse.csr_array, support: sparse.csr_array) -> sparse.csr_array:
+def support_of(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Whether each entry is stored: boolean csr_array of the same shape."""
+    stored = np.ones(matrix.nnz, np.bool_)
+    return sparse.csr_array((stored, matrix.indices, matrix.indptr), matrix.shape)
+
+
+def composed(a: sparse.csr_array, b: sparse.csr_array) -> sparse.csr_array:
+    """Product, with an entry wherever an output depends on an input."""
+    return _on_support(a @ b, support_of(a) @ support_of(b))
+
+
+def added(a: sparse.csr_array, b: sparse.csr_array) -> sparse.csr_array:
+    """Sum, with an entry wherever either has one."""
+    return _on_support(a + b, support_of(a) + support_of(b))
+
+
+def _on_support(
+    values: sparse.csr_array, support: sparse.csr_array
+) -> sparse.csr_array:
     """Matrix with the given values, and an entry wherever the support has one."""
     support = support.tocsr().sorted_indices()
     values = values.tocsr().sorted_indices()

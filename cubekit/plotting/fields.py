@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cubekit.plotting.colours import about_zero, span
 from cubekit.plotting.images import image
 from cubekit.plotting.labels import centres, label_of, new_axes
-from cubekit.plotting.sampling import thinned
+from cubekit.plotting.placing import is_even
+from cubekit.plotting.sampling import thinned, thinning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,7 @@ def gradient_field(
     gradient : DataArray, dims (direction, ...)
         As given by `gradient`; the labels of ``direction`` are the dims of `field`.
     arrows : int, default 20
-        At most so many along each side.
+        At most so many along each side, about evenly apart on any axes.
     mark : (float, float), optional
         A place to mark, in the order of the dims of `field`, such as the flattest.
     ax : matplotlib Axes, optional
@@ -53,8 +55,11 @@ def gradient_field(
     Returns
     -------
     Quiver
-        Arrows point uphill in units of the axes. The title says how steep it is where
-        an arrow reaches from one to the next.
+        Arrows point uphill in units of the axes; where those of the two axes differ,
+        uphill as it is drawn. Arrows are as long as it is steep; the longest reach from
+        one to the next, and the title says how steep it is there. Where a tenth of
+        the places or less, such as a cliff, is much steeper than all else, its arrows
+        are no longer than that.
 
     Raises
     ------
@@ -89,31 +94,40 @@ def gradient_field(
             f"gradient_field: the directions are {known}. The field has dims "
             f"{[rows, columns]}. Use gradient(field, coords={(rows, columns)})."
         )
-    some = thinned(gradient, (rows, columns), arrows)
+    some = gradient.isel({d: _some(gradient, d, arrows) for d in (rows, columns)})
     up = some.sel(direction=rows).transpose(rows, columns).values
     along = some.sel(direction=columns).transpose(rows, columns).values
     (y, _), (x, _) = centres(some, rows), centres(some, columns)
-    steepness = np.hypot(up, along)
-    steepness = steepness[np.isfinite(steepness)]
-    # a few cliffs should not make all other arrows too short to see
-    usual = float(np.percentile(steepness, 90)) if len(steepness) else 0.0
-    between = min(_spacing(x), _spacing(y))
+    aspect = ax.get_aspect()
+    # lengths on the page: of a unit of y, in that of one of x
+    unit = float(aspect) if aspect != "auto" else _spacing(x) / _spacing(y)
+    up = up / unit
+    steepness = np.hypot(along, up)
+    most, is_capped = _longest(steepness[np.isfinite(steepness)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shorter = np.minimum(1.0, most / steepness)
+    between = min(_spacing(x), _spacing(y) * unit)
     drawn = ax.quiver(
         x,
         y,
-        np.ma.masked_invalid(along),
-        np.ma.masked_invalid(up),
+        np.ma.masked_invalid(along * shorter),
+        np.ma.masked_invalid(up * shorter / unit),
         angles="xy",
         scale_units="xy",
-        scale=usual / between if usual > 0 else 1.0,
+        scale=most / between if most > 0 else 1.0,
         color="white",
         edgecolor="black",
         linewidth=0.6,
         width=0.005,
         pivot="middle",
     )
-    units = label_of("", {"units": gradient.attrs.get("units")}).removeprefix("value")
-    ax.set_title(f"arrow from one to the next: {usual:.3g}{units}", fontsize="medium")
+    if aspect == 1.0:
+        size = label_of(_written(most), {"units": gradient.attrs.get("units")})
+    else:
+        rise = label_of(_written(most * between), {"units": field.attrs.get("units")})
+        size = f"a rise of {rise} to the next"
+    words = f"longest arrows: {size}{', or more' if is_capped else ''}"
+    ax.set_title(words, fontsize="medium")
     if mark is not None:
         for colour, width in (("black", 3.5), ("#E69F00", 1.8)):
             ax.plot(mark[1], mark[0], "o", ms=11, mfc="none", mec=colour, mew=width)
@@ -182,14 +196,40 @@ def hessian(
             ax.set_title(f"$\\partial^2 / \\partial {first} \\, \\partial {second}$")
             ax.label_outer()
             pictures.append(picture)
-    figure.colorbar(
+    bar = figure.colorbar(
         pictures[0],
         ax=grid,
-        label=label_of(hessian.name or "second derivative", hessian.attrs),
+        label=f"second derivative of {label_of(hessian.name, hessian.attrs)}",
         extend="both",
         shrink=0.8,
     )
+    bar.ax.ticklabel_format(axis="y", scilimits=(-3, 4))
     return pictures
+
+
+def _some(field: xr.DataArray, dim: str, most: int) -> slice | npt.NDArray[np.intp]:
+    """Samples that lie about evenly, at most so many."""
+    places, _ = centres(field, dim)
+    if is_even(places):
+        every: slice = thinning(field, (dim,), most).get(dim, slice(None))
+        return every
+    ends = np.linspace(places.min(), places.max(), most + 1)
+    middles = (ends[1:] + ends[:-1]) / 2
+    nearest = np.abs(places[:, None] - middles).argmin(axis=0)
+    return np.asarray(np.unique(nearest), np.intp)
+
+
+def _longest(steepness: npt.NDArray[Any]) -> tuple[float, bool]:
+    """Steepness of the longest arrows, and whether some places are steeper."""
+    if not len(steepness):
+        return 0.0, False
+    most, usual = float(steepness.max()), float(np.percentile(steepness, 90))
+    return (usual, True) if most > 1.5 * usual > 0 else (most, False)
+
+
+def _written(value: float) -> str:
+    """Three digits, those of thousands written out."""
+    return f"{float(f'{value:.3g}'):g}"
 
 
 def _spacing(values: Any) -> float:

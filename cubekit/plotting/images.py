@@ -17,7 +17,7 @@ from cubekit.plotting.colours import (
     three_bands,
     true_colour,
 )
-from cubekit.plotting.labels import colour_bar, label_of, new_axes
+from cubekit.plotting.labels import colour_bar, label_of, new_axes, sample_title
 from cubekit.plotting.placing import hatch, place
 from cubekit.plotting.sampling import read_bands, thinned, thinning
 
@@ -113,9 +113,7 @@ def rgb(
     colour = colours(values, low, high)
     ax = new_axes(ax)
     picture = place(ax, some, (rows, columns), colour)
-    names = [f"{axis.values[i]:.4g}" for i in index]
-    unit = f" {axis.units}" if axis.units else ""
-    ax.set_title(f"{axis.name} {', '.join(names)}{unit}", fontsize="medium")
+    ax.set_title(sample_title(axis, index), fontsize="medium")
     hatch(ax, missing)
     return picture
 
@@ -188,8 +186,7 @@ def image(
     if band is not None:
         cube, axis = _banded(cube, coord)
         at = nearest_band("image", axis, band)
-        unit = f" {axis.units}" if axis.units else ""
-        title = f"{axis.name} {axis.values[at]:.4g}{unit}"
+        title = sample_title(axis, [at])
         _require_dims("image", cube, 3)
         others = tuple(d for d in cube.dims if d != axis.dim)
         within = thinning(cube, others, max_pixels)

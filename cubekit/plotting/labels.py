@@ -13,7 +13,7 @@ from cubekit.errors import CoordinateError
 from cubekit.summary import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     import xarray as xr
     from matplotlib.axes import Axes
@@ -25,13 +25,19 @@ __all__ = [
     "colour_bar",
     "edges",
     "label_of",
+    "line_style",
     "new_axes",
+    "sample_title",
 ]
 
-# told apart with any kind of colour vision (Okabe and Ito), darkest first
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+# told apart with any kind of colour vision (Okabe and Ito); in grey by their lightness,
+# and where that is alike by their dashes
+COLOURS = ("#0072B2", "#E69F00", "#000000", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+_DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (7, 2)))
+_DASH = (0, 0, 0, 1, 2, 3, 4)  # of each colour, the first time
 
 _LONGEST = 32  # more would not fit beside an axis
+_DEGREES = {"degrees_north": "°N", "degrees_east": "°E", "degC": "°C"}
 _WITHOUT = {None, "", "1", "unitless", "dimensionless", "none", "-"}
 
 
@@ -52,6 +58,13 @@ def new_axes(ax: Axes | None) -> Axes:
     return plt.subplots(layout="constrained")[1]
 
 
+def line_style(number: int) -> dict[str, Any]:
+    """Colour and dashes of a line of many."""
+    turn, colour = divmod(number, len(COLOURS))
+    dashes = _DASHES[(_DASH[colour] + turn) % len(_DASHES)]
+    return {"color": COLOURS[colour], "linestyle": dashes}
+
+
 def colour_bar(ax: Axes, picture: Any, label: str, **how: Any) -> Colorbar:
     """Colour bar beside an axes, as high as what is drawn there."""
     beside = ax.inset_axes((1.03, 0, 0.045, 1))
@@ -66,12 +79,23 @@ def label_of(name: object, attrs: dict[str, Any]) -> str:
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 1]}…"
     text = text.replace("$", r"\$")  # else it would start a formula
-    units = attrs.get("units")
-    return text if units in _WITHOUT else f"{text} ({_raised(str(units))})"
+    units = _written(attrs.get("units"))
+    return f"{text} ({units})" if units else text
 
 
-def _raised(units: str) -> str:
-    units = printable(units.strip()).replace("$", "")  # some files write $nm$
+def sample_title(axis: Axis, index: Sequence[int]) -> str:
+    """Name, values and units of samples, as on an axis: ``wavelength 850 nm``."""
+    values = ", ".join(f"{axis.values[i]:.4g}" for i in index)
+    return f"{label_of(axis.name, {})} {values} {_written(axis.units)}".rstrip()
+
+
+def _written(units: object) -> str:
+    """Units with powers raised; none for those of plain numbers."""
+    if units in _WITHOUT:
+        return ""
+    if str(units) in _DEGREES:
+        return _DEGREES[str(units)]
+    units = printable(str(units).strip()).replace("$", "")  # some files write $nm$
     return re.sub(r"(?<=[A-Za-zµμ)])\^?(-?\d+)", r"$^{\1}$", units)
 
 

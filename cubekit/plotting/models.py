@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from cubekit.plotting.labels import COLOURS, label_of, new_axes
@@ -75,7 +76,7 @@ def components(
     ax.set_yticks([-2.2 * size * k for k in range(len(lines))])
     ax.set_yticklabels([str(line.get_label()) for line in lines])
     ax.set_ylabel("component (each about its zero)")
-    ax.legend().remove()
+    ax.legend().remove()  # they are named on the axis
     return lines
 
 
@@ -171,6 +172,8 @@ def scores(
     Returns
     -------
     PathCollection
+        Of all points. A few that lie far out do not squeeze the others: where they are
+        beyond the axes, the title says how many.
 
     Raises
     ------
@@ -219,6 +222,28 @@ def scores(
     units = {"units": scores.attrs.get("units")}
     ax.set_xlabel(label_of(names[0], units))
     ax.set_ylabel(label_of(names[1], units))
+    ax.ticklabel_format(scilimits=(-3, 4))
+    _look_at_most(ax, points)
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0.5)
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0.5)
     return drawn
+
+
+def _look_at_most(ax: Axes, points: npt.NDArray[Any]) -> None:
+    """Limits without what lies far out, and how much that is."""
+    if not points.shape[1]:
+        return
+    low, high = np.percentile(points, (5, 95), axis=1)
+    room = 1.5 * (high - low)
+    least, most = points.min(axis=1), points.max(axis=1)
+    left, bottom = np.maximum(least, low - room) - 0.05 * room
+    right, top = np.minimum(most, high + room) + 0.05 * room
+    ends = (left, right, bottom, top)
+    if not (np.isfinite(ends).all() and left < right and bottom < top):
+        return
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    x, y = points
+    beyond = int(((x < left) | (x > right) | (y < bottom) | (y > top)).sum())
+    if beyond:
+        are = "points lie" if beyond > 1 else "point lies"
+        ax.set_title(f"{beyond} {are} outside", fontsize="medium")

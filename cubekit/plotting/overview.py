@@ -10,6 +10,7 @@ from cubekit.axis import Axis
 from cubekit.operators import derivative_operator
 from cubekit.plotting.images import image, rgb
 from cubekit.plotting.labels import COLOURS, label_of
+from cubekit.plotting.legends import legend
 from cubekit.plotting.sampling import thinned
 from cubekit.plotting.spectra import at_places, spectra
 
@@ -166,8 +167,6 @@ def overview(
     lines = spectra(smoothly, few, coord=axis.name, ylabel=what, ax=low_right)
     low_right.set_title("slope of the spectra", fontsize="medium")
     _look_at(low_right, lines)
-    for spectrum in (top_right, low_right) if at else ():
-        _legend_above(spectrum)
 
     if cube.ndim == 2:
         image(slope.transpose(..., axis.dim), label=what, ax=low_left)
@@ -199,23 +198,6 @@ def _name(lines: list[Line2D], label: str) -> None:
         line.set_label(label)
 
 
-def _legend_above(ax: Axes) -> None:
-    """Legend in one row, in room that is made for it above the lines."""
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.1 * (high - low))
-    handles, names = ax.get_legend_handles_labels()
-    ax.legend(
-        handles,
-        names,
-        loc="upper center",
-        ncols=len(names),
-        frameon=False,
-        fontsize="small",
-        columnspacing=1.0,
-        handlelength=1.2,
-    )
-
-
 def _mark(
     ax: Axes, cube: xr.DataArray, dim: str, at: dict[str, dict[str, float]]
 ) -> None:
@@ -237,4 +219,5 @@ def _look_at(ax: Axes, lines: list[Line2D]) -> None:
     values = values[np.isfinite(values)]
     if len(values) and np.ptp(values) > 0:
         room = 0.15 * np.ptp(values)
-        ax.set_ylim(values.min() - room, values.max() + 2 * room)
+        ax.set_ylim(values.min() - room, values.max() + room, auto=None)
+        legend(ax)

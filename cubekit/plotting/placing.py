@@ -48,8 +48,7 @@ def place(
     ax.set_xlim(min(x_edges), max(x_edges))
     low, high = min(y_edges), max(y_edges)
     ax.set_ylim(*((high, low) if points_down(some, dims[0]) else (low, high)))
-    same = x_label.rpartition("(")[2] == y_label.rpartition("(")[2]
-    ax.set_aspect("equal" if same else "auto")
+    ax.set_aspect(_aspect(x_label, y_label, y))
     for axis in (ax.xaxis, ax.yaxis):  # a place on a map is read as it stands
         written = axis.get_major_formatter()
         if isinstance(written, ScalarFormatter):
@@ -58,6 +57,15 @@ def place(
     if max(len(f"{v:.7g}") for v in ax.get_xlim()) > 5:  # long numbers need room
         ax.locator_params(axis="x", nbins=5)
     return picture
+
+
+def _aspect(x_label: str, y_label: str, y: npt.NDArray[np.float64]) -> Any:
+    """Length on the page of a unit of y, in that of one of x."""
+    units = tuple(label.rpartition("(")[2] for label in (x_label, y_label))
+    if units == ("°E)", "°N)"):  # true to shape in the middle of the map
+        middle = (y.min() + y.max()) / 2
+        return 1 / max(0.2, float(np.cos(np.radians(middle))))
+    return "equal" if units[0] == units[1] else "auto"
 
 
 def points_down(cube: xr.DataArray, dim: Hashable) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cubekit.axis import Axis
 from cubekit.plotting.labels import new_axes
+from cubekit.plotting.legends import legend
 from cubekit.plotting.sampling import thinned
 from cubekit.plotting.spectra import spectra
 
@@ -70,12 +71,19 @@ def quality(
     ax = new_axes(ax)
     lines: list[Line2D] = []
     frame = some.isel(dict.fromkeys(dims, 0), drop=True)
-    for name, share in shares.items():
+    # each narrower than the one before: all show where they run along the axis
+    for width, (name, share) in zip((4.2, 2.6, 1.2), shares.items(), strict=True):
         percent = frame.copy(data=100.0 * share.mean(axis=0))
-        lines += spectra(percent, coord=axis.name, label=name, ax=ax, show_bad=True)
+        how: dict[str, Any] = {
+            "linewidth": width,
+            "zorder": 3,
+            "clip_on": False,
+            "show_bad": True,
+        }
+        lines += spectra(percent, coord=axis.name, label=name, ax=ax, **how)
     ax.set_ylabel("share of values (%)")
-    ax.set_ylim(
-        -2,
-        max(5.0, *(float(100 * s.mean(axis=0).max()) for s in shares.values())) * 1.05,
-    )
+    most = max(float(100 * share.mean(axis=0).max()) for share in shares.values())
+    ax.set_ylim(0, max(5.0, 1.05 * most), auto=None)
+    legend(ax)
+    ax.set_yticks([tick for tick in ax.get_yticks() if tick <= 100])  # room above
     return lines

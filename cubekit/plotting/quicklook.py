@@ -114,7 +114,8 @@ def _components(few: xr.DataArray, axis: Axis, row: list[Axes]) -> None:
         for ax in row:
             ax.set_axis_off()
         words = f"no principal components:\n{error}"
-        row[0].text(0, 1, words, va="top", wrap=True, transform=row[0].transAxes)
+        said = row[0].text(0, 1, words, va="top", wrap=True, transform=row[0].transAxes)
+        said.set_in_layout(False)  # it may run over all three
         return
     if scores.sizes["component"] < 3:
         image(scores, 1, ax=row[0])

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from cubekit.axis import Axis
-from cubekit.plotting.labels import COLOURS, edges, label_of, new_axes
+from cubekit.plotting.labels import edges, label_of, line_style, new_axes
+from cubekit.plotting.legends import legend
 from cubekit.plotting.sampling import thinned
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ __all__ = ["at_places", "broken_line", "spectra"]
 
 Place = Mapping[str, float] | Sequence[float]
 _OWN_COLOUR = "spectrum"  # lines that took a colour of ours
-_FEW = 5  # entries of a legend that find room among the lines
-_STYLES = ("-", "--", ":", "-.")
 
 
 def spectra(
@@ -117,8 +116,7 @@ def spectra(
     lines: list[Line2D] = []
     for number, (name, value) in enumerate(zip(labels, values, strict=True), drawn):
         style = {
-            "color": COLOURS[number % len(COLOURS)],
-            "linestyle": _STYLES[number // len(COLOURS) % len(_STYLES)],
+            **line_style(number),
             "linewidth": 1.2,
             "label": name,
             "gid": None if "color" in line else _OWN_COLOUR,
@@ -136,11 +134,7 @@ def spectra(
     ax.ticklabel_format(axis="y", scilimits=(-3, 4))
     ax.margins(x=0.01)
     if any(labels):
-        handles, _ = ax.get_legend_handles_labels()
-        legend = ax.legend(edgecolor="none", framealpha=0.8, fontsize="small")
-        if len(handles) > _FEW:
-            legend.set(loc="center left")
-            legend.set_bbox_to_anchor((1, 0.5), transform=ax.transAxes)
+        legend(ax)
     return lines
 
 

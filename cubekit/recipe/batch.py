@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cubekit.arguments import require_integer
-from cubekit.errors import CubekitError
+from cubekit.errors import BatchError, CubekitError
 from cubekit.io import open_cube, save_cube
 from cubekit.io.planning import parse_memory
 
@@ -21,6 +21,7 @@ __all__ = ["apply"]
 
 # what can be wrong with one file, and leaves the others alone
 _FAILURES = (CubekitError, ValueError, TypeError, OSError, MemoryError)
+_NAMED = 5  # files in a message
 
 
 def apply(
@@ -61,9 +62,9 @@ def apply(
 
     Raises
     ------
-    ExceptionGroup
-        At the end, if some files failed: with the error of each, which says the file.
-        The results of the others are there.
+    BatchError
+        At the end, if some files failed: with the error of each (an `ExceptionGroup`),
+        and their paths in ``files``. The results of the others are there.
     ValueError
         If two results would have the same path, or there is no file; before any starts.
 
@@ -96,7 +97,6 @@ def apply(
             save_cube(recipe(open_cube(source, variable=variable)), target, **options)
             return target
         except _FAILURES as error:
-            error.add_note(f"The file is {source}.")
             return error
 
     results: list[Path | Exception] = []
@@ -107,14 +107,30 @@ def apply(
             results.append(result)
             if done is not None:
                 done(source, result)
-    failed = [result for result in results if isinstance(result, Exception)]
-    if failed:
-        raise ExceptionGroup(
-            f"apply: {len(failed)} of {len(results)} files failed. The results of the "
-            "others are written. Repeat with the files named here.",
-            failed,
-        )
+    _require_all(sources, results)
     return [result for result in results if isinstance(result, Path)]
+
+
+def _require_all(sources: list[Path], results: list[Path | Exception]) -> None:
+    failed = {
+        source: result
+        for source, result in zip(sources, results, strict=True)
+        if isinstance(result, Exception)
+    }
+    if not failed:
+        return
+    for source, error in failed.items():
+        error.add_note(f"The file is {source}.")
+    names = [str(source) for source in failed][:_NAMED]
+    more = len(failed) - len(names)
+    raise BatchError(
+        f"apply: {len(failed)} of {len(results)} files failed: {', '.join(names)}"
+        f"{f' and {more} more' if more else ''}."
+        f"{' The results of the others are written.' * (len(failed) < len(results))} "
+        "Repeat with these files when what is wrong is mended.",
+        list(failed.values()),
+        list(failed),
+    )
 
 
 def _require_apart(sources: list[Path], targets: list[Path]) -> None:

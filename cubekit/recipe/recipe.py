@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import xarray as xr
-
 from cubekit.errors import RecipeError
 from cubekit.io import plan
+from cubekit.io.history import with_line
+from cubekit.io.reading import history_of
+from cubekit.recipe.matrices import Matrices
 from cubekit.recipe.running import gathered, run
 from cubekit.recipe.steps import CUBE, Step, checked, plain
 from cubekit.recipe.toml import lines_of, read_toml, written
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ATTRIBUTE", "Recipe"]
+    import xarray as xr
 
-ATTRIBUTE = "cubekit_recipe"  # where a result says how it was made
+__all__ = ["Recipe"]
+
+# a line of history: time, version, and the recipe in TOML
+_IN_HISTORY = re.compile(r"\S+ cubekit \S+: (recipe = \{.*\})")
 
 
 class Recipe:
@@ -97,6 +102,7 @@ class Recipe:
         self._steps, self._title, self._outputs = checked(content, lines)
         self._content = content
         self._folder = folder
+        self._matrices = Matrices(folder)
 
     @classmethod
     def from_toml(cls, source: str | os.PathLike[str]) -> Self:
@@ -120,6 +126,11 @@ class Recipe:
         if isinstance(source, str) and "\n" in source:
             return cls._from_text(source, Path())
         path = Path(source)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"recipe: there is no file {str(path)!r} (in {Path.cwd()}). A recipe "
+                "is a text in TOML, or the path of one. Check the path."
+            )
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -137,12 +148,13 @@ class Recipe:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Self:
-        """Recipe that a result was made by.
+        """Recipe that a result was made by, from its ``history``.
 
         Parameters
         ----------
         path : path
-            A file that `save_cube` wrote of the result of a recipe.
+            A file that `save_cube` wrote of the result of a recipe. If its history
+            tells of several recipes, one after the other, it is the last.
 
         Returns
         -------
@@ -151,18 +163,18 @@ class Recipe:
         Raises
         ------
         RecipeError
-            If the file records no recipe.
+            If the history tells of no recipe.
         """
-        source = Path(path)
-        engine: Any = "zarr" if source.is_dir() else "netcdf4"
-        with xr.open_dataset(source, engine=engine, decode_cf=False) as file:
-            text = file.attrs.get(ATTRIBUTE)
-        if not isinstance(text, str):
+        lines = history_of(path).split("\n")
+        found = [line for line in map(_IN_HISTORY.fullmatch, lines) if line]
+        if not found:
             raise RecipeError(
-                f"recipe: {source} records no recipe. Results of a recipe that were "
+                f"recipe: {path} records no recipe. Results of a recipe that were "
                 "saved whole do. Save recipe(cube), not one of its variables."
             )
-        return cls._from_text(text, Path())
+        recipe = cls.__new__(cls)
+        recipe._set(read_toml(found[-1][1])["recipe"], None, Path())
+        return recipe
 
     def to_toml(self) -> str:
         """Recipe as text; `from_toml` reads it back."""
@@ -180,16 +192,15 @@ class Recipe:
         Returns
         -------
         Dataset
-            With the recipe in the attribute ``cubekit_recipe``, from where `from_file`
-            takes it. Where two results have different coordinates of one name, those of
-            the later one get its name behind: ``wavelength_resampled``.
+            The last line of its attribute ``history`` is the recipe, with the full
+            paths of its models; `from_file` reads it. Where two results have different
+            coordinates of one name, those of the later one get its name behind:
+            ``wavelength_resampled``.
         """
-        results, _ = run(self._steps, self._outputs, cube, self._folder)
+        results, _ = run(self._steps, self._outputs, cube, self._matrices)
         result = gathered(results)
-        history = cube.attrs.get("history")
-        if history is not None:
-            result.attrs["history"] = history
-        result.attrs[ATTRIBUTE] = _as_toml(self._absolute())
+        words = f"recipe = {written(_ordered(self._absolute()))}"
+        result.attrs["history"] = with_line(cube.attrs.get("history"), words)
         return result
 
     def explain(self, cube: xr.DataArray, *, memory: str | int = "1GB") -> str:
@@ -207,7 +218,7 @@ class Recipe:
         str
             Some lines; print them.
         """
-        results, made = run(self._steps, self._outputs, cube, self._folder)
+        results, made = run(self._steps, self._outputs, cube, self._matrices)
         rows = [
             (numbers, f"{words}{f' -> {name}' if name else ''}")
             for numbers, words, name in made
@@ -260,12 +271,23 @@ def _name(source: int | None, steps: Sequence[Step]) -> str:
 
 
 def _as_toml(content: Mapping[str, Any]) -> str:
-    top = [f"{k} = {written(v)}" for k, v in content.items() if k != "step"]
-    blocks = ["\n".join(top)] if top else []
+    ordered = _ordered(content)
+    steps = ordered.pop("step")
+    blocks = [_rows(ordered)] if ordered else []
+    blocks += [f"[[step]]\n{_rows(step)}" for step in steps]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _rows(entries: Mapping[str, Any]) -> str:
+    return "\n".join(f"{key} = {written(value)}" for key, value in entries.items())
+
+
+def _ordered(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Content in the order that it reads best: title and keep, then the steps."""
+    steps = []
     for entry in content["step"]:
         words = {k: entry[k] for k in ("from", "do") if k in entry}
         others = {k: v for k, v in entry.items() if k not in {"from", "do", "as"}}
         last = {"as": entry["as"]} if "as" in entry else {}
-        rows = [f"{k} = {written(v)}" for k, v in {**words, **others, **last}.items()]
-        blocks.append("\n".join(["[[step]]", *rows]))
-    return "\n\n".join(blocks) + "\n"
+        steps.append({**words, **others, **last})
+    return {**{k: v for k, v in content.items() if k != "step"}, "step": steps}

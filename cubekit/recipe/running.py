@@ -11,22 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from cubekit.arguments import require_periods
-from cubekit.axis import Axis
 from cubekit.errors import RecipeError
-from cubekit.operators import (
-    AxisOperator,
-    derivative_operator,
-    resample_operator,
-    savgol_operator,
-)
+from cubekit.recipe.matrices import is_matrix
 from cubekit.reduction import PCA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from cubekit.operators import AxisOperator
     from cubekit.recipe.actions import Model
+    from cubekit.recipe.matrices import Matrices
     from cubekit.recipe.steps import Step
 
 __all__ = ["Made", "gathered", "run"]
@@ -43,7 +37,10 @@ class Made(NamedTuple):
 
 
 def run(
-    steps: Sequence[Step], outputs: Sequence[str], cube: xr.DataArray, folder: Path
+    steps: Sequence[Step],
+    outputs: Sequence[str],
+    cube: xr.DataArray,
+    matrices: Matrices,
 ) -> tuple[dict[str, Any], list[Made]]:
     """Results by name, and what was done for them."""
     if not isinstance(cube, xr.DataArray):
@@ -53,21 +50,20 @@ def run(
         )
     values: list[Any] = []
     made: list[Made] = []
-    models = _Models(folder)
     for index, step in enumerate(steps):
         with _told(step):
-            model = models(step)
+            model = matrices.model(step)
             source: Any = cube if step.source is None else values[step.source]
             value: Any = None
             if isinstance(source, _Chain):
-                value = source.then(step, model)
+                value = source.then(step, model, matrices)
                 if value is None:  # along another axis: the chain ends before it
                     made.append(source.made(None))
                     source = source.result()
             if value is None:
                 _require_array(source, step)
                 if _goes_on(index, steps, outputs):
-                    value = _Chain.begun(source, step)
+                    value = _Chain.begun(source, step, matrices)
                 else:
                     value = step.action(source, step.arguments, model)
                     made.append(Made(str(index + 1), step.words, step.output))
@@ -82,20 +78,6 @@ def run(
         return {name: named[name] for name in outputs}, made
     name = getattr(values[-1], "name", None)
     return {str(name or "cube"): values[-1]}, made
-
-
-class _Models:
-    """Models that steps need, each read once."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[Any, Model | None] = {}
-
-    def __call__(self, step: Step) -> Model | None:
-        key = step.action.model, step.arguments.get("model")
-        if key not in self._known:
-            self._known[key] = step.action.load(step.arguments, self._folder)
-        return self._known[key]
 
 
 @contextlib.contextmanager
@@ -124,15 +106,9 @@ def _goes_on(index: int, steps: Sequence[Step], outputs: Sequence[str]) -> bool:
         len(users) == 1
         and steps[index].output not in outputs
         and steps[index].action.model is None
-        and _is_matrix(steps[index])
-        and _is_matrix(users[0])
+        and is_matrix(steps[index])
+        and is_matrix(users[0])
     )
-
-
-def _is_matrix(step: Step) -> bool:
-    """Whether a step is a matrix along one axis, the same for every sample."""
-    missing = step.action.bound(step.arguments).get("missing", "propagate")
-    return step.do in _OPERATORS and missing == "propagate"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -151,28 +127,28 @@ class _Chain:
     numbers: list[int] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def begun(cls, cube: xr.DataArray, step: Step) -> _Chain:
+    def begun(cls, cube: xr.DataArray, step: Step, matrices: Matrices) -> _Chain:
         """Chain of one step."""
-        arguments = step.action.bound(step.arguments)
-        axis = _axis(cube, arguments, None)
-        operator, _ = _OPERATORS[step.do](axis, arguments, None)
+        axis = matrices.axis(step, cube, None)
+        operator, _ = matrices.of(step, axis, None)
         dim = axis.dim
         sample = cube.isel({d: slice(0, 1) for d in cube.dims if d != dim})
-        return cls(cube, _quietly(step, sample, None), operator)
+        return cls(cube, _labelled(step, sample, None, operator), operator)
 
-    def then(self, step: Step, model: Model | None) -> _Chain | None:
+    def then(
+        self, step: Step, model: Model | None, matrices: Matrices
+    ) -> _Chain | None:
         """Chain with one step more, unless that is along another axis."""
-        arguments = step.action.bound(step.arguments)
         if isinstance(model, PCA) and model.missing != "drop":
             return None
-        axis, given = _axis(self.template, arguments, model), self.operator.output
+        axis, given = matrices.axis(step, self.template, model), self.operator.output
         if axis.dim != given.dim or not np.array_equal(axis.values, given.values):
             return None
-        operator, mean = _OPERATORS[step.do](axis, arguments, model)
+        operator, mean = matrices.of(step, axis, model)
         return dataclasses.replace(
             self,
-            template=_quietly(step, self.template, model),
-            operator=operator @ self.operator,
+            template=_labelled(step, self.template, model, operator),
+            operator=matrices.composed(operator, self.operator),
             mean=mean,
             last=operator,
             numbers=list(self.numbers),
@@ -225,59 +201,16 @@ def _product(operator: AxisOperator, spectrum: Array) -> Array:
     return np.asarray(operator.matrix @ spectrum)  # of stored entries: no NaN spreads
 
 
-def _quietly(step: Step, sample: xr.DataArray, model: Model | None) -> xr.DataArray:
+def _labelled(
+    step: Step, sample: xr.DataArray, model: Model | None, operator: AxisOperator
+) -> xr.DataArray:
     """Result for a sample; what it warns of was said when the matrix was built."""
+    if step.do in {"savgol_filter", "derivative"}:  # that and no more is what they do
+        return operator(sample)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         result: xr.DataArray = step.action(sample, step.arguments, model)
     return result
-
-
-def _axis(cube: xr.DataArray, arguments: Mapping[str, Any], model: Any) -> Axis:
-    """Axis that a matrix takes: that of the model, or of the cube."""
-    if model is not None:
-        axis: Axis = model.operator.input
-        return axis
-    return Axis.from_cube(cube, arguments["coord"])
-
-
-def _savgol(
-    axis: Axis, arguments: dict[str, Any], model: Any
-) -> tuple[AxisOperator, None]:
-    del model, arguments["missing"], arguments["coord"]
-    return savgol_operator(axis, **arguments), None
-
-
-def _derivative(
-    axis: Axis, arguments: dict[str, Any], model: Any
-) -> tuple[AxisOperator, None]:
-    del model, arguments["missing"]
-    coord = arguments.pop("coord")
-    periods = require_periods("derivative", arguments.pop("periodic"), [coord])
-    return derivative_operator(axis, period=periods.get(coord), **arguments), None
-
-
-def _resample(
-    axis: Axis, arguments: dict[str, Any], model: Any
-) -> tuple[AxisOperator, None]:
-    del model, arguments["coord"]
-    return resample_operator(axis, **arguments), None
-
-
-def _transform(
-    axis: Axis, arguments: dict[str, Any], model: Model
-) -> tuple[AxisOperator, Array]:
-    del axis, arguments
-    return model.operator, np.asarray(model.mean_.values)
-
-
-_OPERATORS: Mapping[str, Any] = {
-    "savgol_filter": _savgol,
-    "derivative": _derivative,
-    "resample": _resample,
-    "PCA.transform": _transform,
-    "MNF.transform": _transform,
-}
 
 
 def gathered(results: Mapping[str, xr.DataArray | xr.Dataset]) -> xr.Dataset:

@@ -99,6 +99,10 @@ def written(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(written, value))}]"
     if isinstance(value, dict):
-        entries = (f"{written(k)} = {written(v)}" for k, v in value.items())
+        entries = (f"{_key(k)} = {written(v)}" for k, v in value.items())
         return f"{{ {', '.join(entries)} }}" if value else "{}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else written(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import tempfile
 from pathlib import Path
@@ -12,10 +11,16 @@ import numpy as np
 import xarray as xr
 
 from cubekit._version import __version__
-from cubekit.errors import ModelFormatError, SizeLimitError, UnsafeFileError
+from cubekit.errors import (
+    ModelFormatError,
+    OutputExistsError,
+    SizeLimitError,
+    UnsafeFileError,
+)
+from cubekit.io.history import with_line
 from cubekit.preflight import preflight
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "require_free", "save_model"]
 
 _FORMAT = 1
 
@@ -25,19 +30,12 @@ def save_model(
 ) -> Path:
     """Write the arrays of a model to a file that is there whole or not at all."""
     target = Path(path)
-    if target.exists() and not overwrite:
-        raise FileExistsError(
-            f"{kind}.save: {target} exists. A saved model is not replaced unasked. Use "
-            "overwrite=True, or another name."
-        )
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    line = f"{now} cubekit {__version__}: {kind} saved"
-    history = [text for text in (model.attrs.get("history"), line) if text]
+    require_free(target, kind, overwrite=overwrite)
     model = model.assign_attrs(
         cubekit_model=kind,
         cubekit_format=_FORMAT,
         cubekit_version=__version__,
-        history="\n".join(history),
+        history=with_line(model.attrs.get("history"), f"{kind} saved"),
     )
     encoding = {name: {"_FillValue": None} for name in model.variables}
     handle, name = tempfile.mkstemp(
@@ -54,6 +52,20 @@ def save_model(
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+def require_free(target: Path, kind: str, *, overwrite: bool) -> None:
+    """Raise if a model is there that is not to be replaced, or there is no folder."""
+    if target.exists() and not overwrite:
+        raise OutputExistsError(
+            f"{kind}.save: {target} exists. A saved model is not replaced unasked. Use "
+            "overwrite=True, or another name."
+        )
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{kind}.save: there is no folder {str(target.parent)!r}. A file needs "
+            "one. Make it first: Path(...).mkdir(parents=True)."
+        )
 
 
 def load_model(path: str | os.PathLike[str], kind: str) -> xr.Dataset:

@@ -37,7 +37,8 @@ def savgol_filter(
     deriv : int, default 0
         Order of the derivative, at most `polyorder`.
     window_width : float, optional
-        Width of the window in units of the coordinate.
+        Width of the window in units of the coordinate (seconds along times), at most
+        that of the axis.
     coord : str, optional
         One-dimensional coordinate to filter along; the spectral one if not given.
     max_gap : float or "auto", optional

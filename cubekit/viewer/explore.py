@@ -55,10 +55,13 @@ def explore(
 
     **Missing values:** clear in the image, breaks in the spectra.
     **Chunks:** any; of the window that is shown every so many pixels are read, chunk by
-    chunk, and drawn while others are being read. What was read is kept, 256 MiB of it.
+    chunk; until then it looks like the nearest that was read. What was read is kept,
+    256 MiB of it.
     **Cost:** reading the chunks that meet what is shown. A file that is laid out for
-    spectra has all bands in them: see `rechunk`. A cell of a notebook that calls it
-    keeps the scripts of the page, some 6 MB, so that it needs no network.
+    spectra has all bands in them: all is read for the first band, a sketch of the
+    others kept from that, and all read again to fill it in; see `rechunk`. A cell of a
+    notebook that calls it keeps the scripts of the page, some 6 MB, so that it needs no
+    network.
 
     Examples
     --------

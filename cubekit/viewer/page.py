@@ -34,7 +34,7 @@ _KINDS = {
 _OF_ONE_BAND = {"band", "derivative"}
 _TICK = 30  # ms between two parts of a picture
 _WIDE = "stretch_width"
-_NARROWEST, _WIDEST = 420, 900  # of the spectra, in pixels of the screen
+_NARROWEST, _WIDEST = 360, 900  # of the spectra, in pixels of the screen
 
 
 class Page:

@@ -39,10 +39,10 @@ class SpectraFigure:
         what = plain(label_of(view.cube.name, view.cube.attrs))
         coordinate = plain(label_of(axis.name, {"units": axis.units}))
         self.upper = figure(
-            frame_height=190, y_axis_label=what, title=_INVITATION, **common
+            frame_height=160, y_axis_label=what, title=_INVITATION, **common
         )
         self.lower = figure(
-            frame_height=190, title=" ", x_axis_label=coordinate, **common
+            frame_height=160, title=" ", x_axis_label=coordinate, **common
         )
         self.figure = bm.Column(
             children=[self.upper, self.lower], sizing_mode="stretch_width"
