@@ -174,7 +174,7 @@ def _output_chunks(x: da.Array, axis: int, outputs: int) -> tuple[int, ...]:
     An axis in one chunk stays in one where that is not large: few components give many
     bands, and in slices of as few bands these would be slow to write and to join.
     """
-    chunks = x.chunks[axis]
+    chunks: tuple[int, ...] = x.chunks[axis]
     if outputs == x.shape[axis]:
         return chunks
     size = max(1, *chunks)
