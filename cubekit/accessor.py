@@ -8,15 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from cubekit import integration, io, reduction, spatial, spectral, viewer
+from cubekit import (
+    integration,
+    io,
+    plotting,
+    reduction,
+    spatial,
+    spectral,
+    viewer,
+)
 from cubekit.summary import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CubeAccessor"]
+__all__ = ["CubeAccessor", "Pictures"]
 
 _MODULES = (spectral, spatial, integration, reduction, io, viewer)
+
+
+class Pictures:
+    """Functions of cubekit.plotting that draw a cube, as methods of that cube.
+
+    Examples
+    --------
+    >>> import cubekit as ck
+    >>> picture = ck.datasets.scene((30, 40)).cube.plotting.image(850)
+    >>> picture.axes.get_title()
+    'wavelength 848.1 nm'
+    """
+
+    def __init__(self, cube: xr.DataArray) -> None:
+        self._cube = cube
 
 
 @xr.register_dataarray_accessor("cube")
@@ -39,6 +62,11 @@ class CubeAccessor:
         """Return axes, ranges, units, bad bands, chunks and size."""
         return f"<cubekit cube>\n{describe(self._cube)}"
 
+    @property
+    def plotting(self) -> Pictures:
+        """Pictures of the cube: the functions of cubekit.plotting as methods."""
+        return Pictures(self._cube)
+
 
 def takes_cube(function: object) -> bool:
     """Whether the first parameter of a function is a DataArray."""
@@ -50,7 +78,7 @@ def takes_cube(function: object) -> bool:
 
 def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
-    def method(self: CubeAccessor, *args: Any, **kwargs: Any) -> Any:
+    def method(self: CubeAccessor | Pictures, *args: Any, **kwargs: Any) -> Any:
         return function(self._cube, *args, **kwargs)
 
     signature = inspect.signature(function)
@@ -60,7 +88,10 @@ def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-for _module in _MODULES:
+for _owner, _module in (
+    *((CubeAccessor, module) for module in _MODULES),
+    (Pictures, plotting),
+):
     for _name in _module.__all__:
         if takes_cube(getattr(_module, _name)):
-            setattr(CubeAccessor, _name, _as_method(getattr(_module, _name)))
+            setattr(_owner, _name, _as_method(getattr(_module, _name)))

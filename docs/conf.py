@@ -84,6 +84,31 @@ def _display(translator, node):
     raise nodes.SkipNode
 
 
+def _cards(app, doctree, docname):
+    """Put a picture of each notebook, of its cell tagged gallery, on that page."""
+    if docname != "gallery":
+        return
+    cards = nodes.container(classes=["cards"])
+    for name in sorted(app.env.found_docs):
+        if not name.startswith("notebooks/"):
+            continue
+        page = app.env.get_doctree(name)
+        tagged = (
+            image
+            for cell in page.findall(nodes.container)
+            if "tag_gallery" in cell["classes"]
+            for image in cell.findall(nodes.image)
+        )
+        title = app.env.titles[name].astext()
+        address = app.builder.get_relative_uri(docname, name)
+        card = nodes.reference("", "", internal=True, refuri=address)
+        card += next(tagged).deepcopy()
+        card += nodes.Text(title)
+        cards += nodes.paragraph("", "", card)
+    next(doctree.findall(nodes.section)).append(cards)
+
+
 def setup(app):
+    app.connect("doctree-resolved", _cards)
     # MathML needs no script, hence no network, neither here nor where it is read
     app.add_html_math_renderer("mathml", (_inline, None), (_display, None))

@@ -11,10 +11,16 @@ import pytest
 import xarray as xr
 
 import cubekit as ck
-from cubekit.accessor import CubeAccessor, takes_cube
+from cubekit.accessor import CubeAccessor, Pictures, takes_cube
 
 FUNCTIONS = {
     name: getattr(ck, name) for name in ck.__all__ if takes_cube(getattr(ck, name))
+}
+
+DRAWN = {
+    name: getattr(ck.plotting, name)
+    for name in ck.plotting.__all__
+    if takes_cube(getattr(ck.plotting, name))
 }
 
 
@@ -25,8 +31,23 @@ def cube():
 
 def test_methods_are_the_public_functions_that_take_a_cube():
     methods = {name for name in vars(CubeAccessor) if not name.startswith("_")}
-    assert methods == set(FUNCTIONS)
+    assert methods == set(FUNCTIONS) | {"plotting"}
     assert {"savgol_filter", "save_cube"} <= methods
+
+
+def test_pictures_of_a_cube_are_methods_too(cube):
+    methods = {name for name in vars(Pictures) if not name.startswith("_")}
+    assert methods == set(DRAWN)
+    assert {"rgb", "spectra", "quicklook"} <= methods
+    assert methods <= set(dir(cube.cube.plotting))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_has_the_docstring_and_signature_of_its_function(cube, name):
+    method = getattr(cube.cube.plotting, name)
+    assert method.__doc__ == DRAWN[name].__doc__
+    expected = list(inspect.signature(DRAWN[name]).parameters.values())[1:]
+    assert list(inspect.signature(method).parameters.values()) == expected
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -94,6 +94,18 @@ def test_the_picture_has_a_line_and_a_legend_entry_for_each_model(table):
     )
 
 
+def test_the_legend_leaves_the_power_of_ten_free(table):
+    small = table.assign(band_rmse=table.band_rmse * 1e-6)
+    ax = ck.plotting.comparison(small)[0].axes
+    ax.figure.draw_without_rendering()
+    power = ax.yaxis.get_offset_text()
+    assert power.get_text()
+    assert not ax.get_legend().get_window_extent().overlaps(power.get_window_extent())
+    for line in ax.lines:
+        top = ax.transData.transform((0, np.nanmax(line.get_ydata())))[1]
+        assert top < ax.get_legend().get_window_extent().y0
+
+
 @pytest.mark.torch
 def test_networks_are_compared_too(cube):
     model = ck.Autoencoder(5, epochs=2, hidden=(16,), variational=False)

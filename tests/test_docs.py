@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import matplotlib as mpl
@@ -21,6 +22,7 @@ from cubekit.cli import main
 mpl.use("Agg")
 
 ROOT = Path(__file__).parents[1]
+NOTEBOOKS = (ROOT / "notebooks").glob("*.ipynb")
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -159,8 +161,9 @@ def test_documents_name_only_pages_that_are_there():
 def test_documents_build_without_a_warning(tmp_path):
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     places = ("-d", tmp_path / "trees", ROOT / "docs", tmp_path / "html")
+    how = ("-W", "-q", "-j", "auto", "-b", "html")  # notebooks side by side
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", *places],
+        [sys.executable, "-m", "sphinx", *how, *places],
         env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": ""},
         capture_output=True,
         text=True,
@@ -178,3 +181,23 @@ def test_documents_build_without_a_warning(tmp_path):
         "01_first_look.html",
         "07_autoencoder.html",
     } <= pages
+    gallery = (tmp_path / "html/gallery.html").read_text("utf-8")
+    cards = re.findall(
+        r'href="notebooks/(\w+)\.html"[^>]*><img[^>]*src="([^"]+)"', gallery
+    )
+    assert [name for name, _ in cards] == [p.stem for p in sorted(NOTEBOOKS)]
+    for _, picture in cards:
+        assert (tmp_path / "html" / picture).stat().st_size > 5000
+
+
+def test_the_layers_that_are_told_are_those_that_are_checked():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        settings = tomllib.load(file)
+    (contract,) = (
+        one
+        for one in settings["tool"]["importlinter"]["contracts"]
+        if one["type"] == "layers"
+    )
+    checked = [layer.replace("cubekit.", "") for layer in contract["layers"]]
+    page = (ROOT / "docs/develop.md").read_text("utf-8")
+    assert blocks(page, "text")[0].splitlines() == checked

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dask
+import dask.array as da
 import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from dask.callbacks import Callback
+from test_io_faults import child
 
 import cubekit as ck
+from cubekit.io.lineage import held_bytes
 
 LINES, SAMPLES, BANDS = 23, 17, 21
 STEP = 0.0005
@@ -123,7 +128,7 @@ def test_nothing_is_computed_early_and_few_blocks_are_needed(scene, count_comput
 
 def test_tile_takes_only_the_blocks_of_its_pixels(scene, monkeypatch):
     path, _, values, _, glt = scene
-    monkeypatch.setattr("cubekit.io.emit.BLOCK_BYTES", 8 * 8 * BANDS * 4)
+    monkeypatch.setattr("cubekit.io.orthorectifying.BLOCK_BYTES", 8 * 8 * BANDS * 4)
     cube = ck.open_cube(path)
     laid = ck.orthorectify(cube)
     assert laid.chunks[0] == (16, 10)
@@ -131,6 +136,70 @@ def test_tile_takes_only_the_blocks_of_its_pixels(scene, monkeypatch):
     most = max(len(task[1]) for task in dict(graph).values())
     assert 1 < most < 9
     np.testing.assert_array_equal(laid.values, on_map(values, glt))
+
+
+class Waiting(Callback):
+    """Most blocks of a shape that were in memory at a time."""
+
+    def __init__(self, shape):
+        super().__init__(posttask=self._count)
+        self.shape, self.most = shape, 0
+
+    def _count(self, key, result, dsk, state, worker):
+        blocks = [v for v in state["cache"].values() if np.shape(v) == self.shape]
+        self.most = max(self.most, len(blocks))
+
+
+def test_plan_counts_the_blocks_that_wait_for_their_tiles(scene):
+    shape = (4, 4, BANDS)
+    values = da.zeros((24, 20, BANDS), dtype="f4", chunks=shape)
+    laid = ck.orthorectify(
+        xr.DataArray(values + 1, dims=("downtrack", "crosstrack", "wavelength")),
+        table=scene[0],
+    )
+    with Waiting(shape) as waiting, dask.config.set(scheduler="sync"):
+        laid.compute()
+    assert waiting.most > 4
+    held = held_bytes([laid.data])
+    assert held == 4 * np.prod(shape) * waiting.most
+    plain = ck.plan(
+        laid.copy(data=da.zeros(laid.shape, dtype="f4", chunks=laid.chunks))
+    )
+    assert ck.plan(laid).peak == plain.peak + held
+
+
+@pytest.mark.slow
+@pytest.mark.proc
+@pytest.mark.parametrize("memory", ["400MB", "1GB"])
+def test_peak_is_within_the_plan(tmp_path, memory):
+    script = """
+    import netCDF4
+    n, bands = 768, 100
+    j, i = np.mgrid[0:1000, 0:1000]
+    line, sample = (j + i - 400) // 2, (i - j + 800) // 2
+    inside = (line >= 0) & (line < n) & (sample >= 0) & (sample < n)
+    with netCDF4.Dataset(sys.argv[1], "w") as file:
+        dims = ("downtrack", "crosstrack", "bands")
+        for name, size in zip((*dims, "ortho_y", "ortho_x"), (n, n, bands, 1000, 1000)):
+            file.createDimension(name, size)
+        file.geotransform = np.array([61.0, 0.0005, 0.0, 36.0, 0.0, -0.0005])
+        cube = file.createVariable("radiance", "f4", dims, chunksizes=(64, 64, bands))
+        for k in range(0, n, 64):
+            cube[k : k + 64] = np.float32(k)
+        place = file.createGroup("location")
+        for name, where in (("glt_y", line), ("glt_x", sample)):
+            table = place.createVariable(name, "i4", ("ortho_y", "ortho_x"))
+            table[:] = np.where(inside, where + 1, 0)
+    laid = ck.orthorectify(ck.open_cube(sys.argv[1], variable="radiance"))
+    ck.save_cube(laid, sys.argv[2], memory=sys.argv[3], progress=False)
+    status = dict(line.split(":") for line in open("/proc/self/status"))
+    print(1024 * int(status["VmHWM"].split()[0]))
+    print(ck.plan(laid, memory=sys.argv[3]).peak)
+    """
+    result = child(script, tmp_path / "a.nc", tmp_path / "b.nc", memory, timeout=300)
+    assert result.returncode == 0, result.stderr
+    found, planned = map(int, result.stdout.split())
+    assert found < planned < 2 * found
 
 
 def test_result_is_saved_and_opened_again(scene, tmp_path):

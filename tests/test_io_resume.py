@@ -202,7 +202,7 @@ def test_w20_another_input_is_refused_by_name(stopped, source, make_cube):
 
 def test_w20_another_version_is_refused_by_name(stopped, source, monkeypatch):
     path, _ = stopped()
-    monkeypatch.setattr("cubekit.io.writing.__version__", "0.0.9")
+    monkeypatch.setattr("cubekit.io.job.__version__", "0.0.9")
     with pytest.raises(ck.ResumeMismatchError, match="in its versions"):
         ck.save_cube(job(source), path, resume=True)
 

@@ -806,6 +806,17 @@ def test_arrows_of_a_smooth_field_are_as_long_as_it_is_steep(hill):
     np.testing.assert_allclose(arrows.U, 3)
 
 
+def test_arrows_are_spread_evenly_over_uneven_axes():
+    x = np.linspace(-1, 1, 201) ** 3  # dense in the middle
+    axes = {"y": np.linspace(2, 0, 21), "x": x}
+    plane = xr.DataArray(x + np.zeros((21, 1)), axes, ("y", "x"))
+    arrows = ck.plotting.gradient_field(plane, ck.gradient(plane), arrows=10)
+    across = np.unique(arrows.X)
+    assert len(across) == 10
+    assert set(across) <= set(x)
+    np.testing.assert_allclose(np.diff(across), 0.2, atol=0.02)
+
+
 @pytest.mark.parametrize("scale", [1.0, 1000.0])
 def test_arrows_on_axes_of_different_units_point_uphill_as_drawn(scale):
     y = np.linspace(0, scale, 21)

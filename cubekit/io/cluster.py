@@ -8,7 +8,7 @@ import math
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask.array as da
 from dask.base import get_scheduler
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from cubekit.io.planning import PlannedVariable
 
 __all__ = [
-    "EncodingSink",
-    "WorkerSink",
+    "RemoteSink",
     "client_of_cluster",
     "compute_on_cluster",
     "require_room_on_workers",
 ]
+
+# index of a chunk, its bytes unless the worker wrote them, and their checksum
+RemoteChunk: TypeAlias = tuple[tuple[int, ...], bytes | None, int]
 
 _PATIENCE = 30.0  # seconds that a cluster may be without any worker, or unreachable
 _LOOK = 0.02  # seconds between two looks at what has arrived
@@ -45,8 +47,8 @@ def client_of_cluster() -> Any:
     return client if isinstance(client, distributed.Client) else None
 
 
-class EncodingSink:
-    """Where the blocks of a variable go on a worker: into encoded chunks, sent back.
+class RemoteSink:
+    """Where the blocks of a variable go on a worker: into encoded chunks.
 
     Parameters
     ----------
@@ -54,6 +56,9 @@ class EncodingSink:
     codec : ChunkCodec
     done : callable, optional
         Whether a block (variable, place) need not be computed.
+    container : FileContainer, optional
+        One whose chunks can be added from any process: the worker does. If not given,
+        they are sent back.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class EncodingSink:
         plan: PlannedVariable,
         codec: ChunkCodec,
         done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
+        container: FileContainer | None = None,
     ) -> None:
         self.array = plan.array
         self.regions = [
@@ -68,50 +74,6 @@ class EncodingSink:
             for index, region in plan.regions()
             if done is None or not done(plan, region)
         ]
-        # what travels with each task must be small
-        variable = dataclasses.replace(plan.variable, data=None, attrs={})
-        self.plan = dataclasses.replace(plan, variable=variable, array=None)
-        self.codec = codec
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a worker needs."""
-        return {**self.__dict__, "array": None, "regions": None}
-
-    def write(
-        self, block: Any, region: tuple[slice, ...]
-    ) -> tuple[str, list[tuple[tuple[int, ...], bytes, int]], int]:
-        """Encode the chunks of a block; name of the variable, chunks, bytes."""
-        chunks: list[tuple[tuple[int, ...], bytes, int]] = []
-        nbytes: list[int] = []
-
-        def store(
-            name: str,
-            index: tuple[int, ...],
-            encoded: bytes | memoryview,
-            checksum: int,
-        ) -> None:
-            chunks.append((index, bytes(encoded), checksum))
-
-        ChunkSink(self.plan, self.codec, store, nbytes.append).write(block, region)
-        return self.plan.variable.name, chunks, sum(nbytes)
-
-
-class WorkerSink:
-    """Where the blocks of a variable go on a worker: into files that all share.
-
-    Parameters
-    ----------
-    plan : PlannedVariable
-    codec : ChunkCodec
-    container : FileContainer
-        One whose chunks can be added from any process.
-    """
-
-    def __init__(
-        self, plan: PlannedVariable, codec: ChunkCodec, container: FileContainer
-    ) -> None:
-        self.array = plan.array
-        self.regions = list(plan.regions())
         # what travels with each task must be small
         variable = dataclasses.replace(plan.variable, data=None, attrs={})
         self.plan = dataclasses.replace(plan, variable=variable, array=None)
@@ -124,10 +86,10 @@ class WorkerSink:
 
     def write(
         self, block: Any, region: tuple[slice, ...]
-    ) -> tuple[str, dict[tuple[int, ...], int], int]:
-        """Write the chunks of a block; their checksums and its bytes."""
-        checksums: dict[tuple[int, ...], int] = {}
-        nbytes = 0
+    ) -> tuple[str, list[RemoteChunk], int]:
+        """Encode the chunks of a block; name of the variable, chunks, bytes."""
+        chunks: list[RemoteChunk] = []
+        nbytes: list[int] = []
 
         def store(
             name: str,
@@ -135,15 +97,14 @@ class WorkerSink:
             encoded: bytes | memoryview,
             checksum: int,
         ) -> None:
-            self.container.write_chunk(name, index, encoded)
-            checksums[index] = checksum
+            if self.container is None:
+                chunks.append((index, bytes(encoded), checksum))
+            else:
+                self.container.write_chunk(name, index, encoded)
+                chunks.append((index, None, checksum))
 
-        def count(written: int) -> None:
-            nonlocal nbytes
-            nbytes += written
-
-        ChunkSink(self.plan, self.codec, store, count).write(block, region)
-        return self.plan.variable.name, checksums, nbytes
+        ChunkSink(self.plan, self.codec, store, nbytes.append).write(block, region)
+        return self.plan.variable.name, chunks, sum(nbytes)
 
 
 def compute_on_cluster(client: Any, sinks: list[Any]) -> Iterator[Any]:

@@ -14,9 +14,19 @@ from cubekit.errors import SameFileError
 from cubekit.io.source import FileArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["file_arrays", "largest_read", "refuse_own_input", "source_files"]
+__all__ = [
+    "HELD",
+    "file_arrays",
+    "held_bytes",
+    "largest_read",
+    "refuse_own_input",
+    "source_files",
+]
+
+# annotation of a layer whose tasks share blocks: bytes that wait for the last of them
+HELD = "cubekit_held_bytes"
 
 
 def source_files(cube: xr.DataArray | xr.Dataset) -> set[str]:
@@ -51,6 +61,16 @@ def largest_read(array: da.Array) -> int:
             itemsize = itemsizes.get(tuple(map(sum, chunks)), 0)
             largest = max(largest, itemsize * math.prod(map(max, chunks)))
     return largest
+
+
+def held_bytes(arrays: Iterable[da.Array]) -> int:
+    """Bytes of blocks that are kept, for tasks to come, while arrays are computed."""
+    held: dict[str, int] = {}
+    for array in arrays:
+        graph: Any = array.__dask_graph__()
+        for name, layer in graph.layers.items():
+            held[name] = int((layer.annotations or {}).get(HELD, 0))
+    return sum(held.values())
 
 
 def _in_graph(array: da.Array) -> Iterator[Any]:

@@ -21,7 +21,7 @@ from cubekit.io.layout import (
     chunk_shape,
     times_read,
 )
-from cubekit.io.lineage import file_arrays, largest_read
+from cubekit.io.lineage import file_arrays, held_bytes, largest_read
 from cubekit.io.preparing import prepared
 
 if TYPE_CHECKING:
@@ -153,8 +153,13 @@ def parse_memory(memory: str | int) -> int:
 
 def workers(plans: list[PlannedVariable], memory: int) -> int:
     """How many blocks may be under way so that memory is enough, one at least."""
-    enough = (memory - _BASE) // max(1, worker_bytes(plans))
+    enough = (memory - _BASE - _held(plans)) // max(1, worker_bytes(plans))
     return max(1, min(kernels.thread_count(), enough))
+
+
+def _held(plans: list[PlannedVariable]) -> int:
+    """Memory for blocks that wait, however few are under way."""
+    return held_bytes(p.array for p in plans if p.array is not None)
 
 
 def worker_bytes(plans: list[PlannedVariable]) -> int:
@@ -244,8 +249,9 @@ def plan(
     -----
     The memory is an estimate: 256 MiB for Python and its libraries, and for each block
     under way one and a half times what is read for it, itself and its chunks. It holds
-    for steps that look at the blocks they are given and at their neighbours. What a
-    step of your own needs is not known.
+    for steps that look at the blocks they are given and at their neighbours; for
+    `orthorectify`, whose places lie across the blocks, those that wait are added. What
+    a step of your own needs is not known.
 
     **Missing values:** not looked at. **Chunks:** nothing is computed.
     **Cost:** that of building the graph.
@@ -277,7 +283,7 @@ def plan(
         blocks + sum(graphs.values()),
         sum(p.nbytes for p in plans),
         count,
-        _BASE + count * worker_bytes(in_chunks),
+        _BASE + _held(in_chunks) + count * worker_bytes(in_chunks),
         max([1.0, *(_times_read(p) for p in in_chunks)]),
     )
 

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import math
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import dask
-import numpy as np
-import scipy
-import xarray as xr
-from dask.base import tokenize
-
-from cubekit._version import __version__
-from cubekit.io.cluster import (
-    EncodingSink,
-    WorkerSink,
-    client_of_cluster,
-    compute_on_cluster,
-    require_room_on_workers,
-)
-from cubekit.io.computing import ChunkSink, Store, compute_chunks
 from cubekit.io.container import NetcdfFormat
 from cubekit.io.envi_writing import save_envi
-from cubekit.io.journal import resumable
-from cubekit.io.lineage import source_files
+from cubekit.io.job import Job, fingerprint
 from cubekit.io.planning import (
-    PlannedVariable,
     check_chunks,
     parse_memory,
     planned,
@@ -38,7 +16,6 @@ from cubekit.io.planning import (
 )
 from cubekit.io.preparing import prepared
 from cubekit.io.progress import progress_bar
-from cubekit.io.source import Source
 from cubekit.io.staging import (
     check_room,
     forget_resume,
@@ -52,11 +29,12 @@ from cubekit.io.zarr import ZarrFormat, save_region
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-    from cubekit.io.formats import FileContainer, Format
-    from cubekit.io.preparing import Output
-    from cubekit.io.verifying import Checksums
+    import xarray as xr
+
+    from cubekit.io.formats import Format
 
 __all__ = ["save_cube"]
 
@@ -238,7 +216,7 @@ def save_cube(
     ):
         staged = folder / f"cube{target.suffix}"
         count = workers(plans, budget)
-        job = _Job(output, plans, compression, verify, count, report, form)
+        job = Job(output, plans, compression, verify, count, report, form)
         if resume:
             job.write_resumably(staged, target, fingerprint(cube, job))
         else:
@@ -246,142 +224,3 @@ def save_cube(
         publish(staged, target, overwrite)
         forget_resume(target)
     return target
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Job:
-    """All that is to be written, and how."""
-
-    output: Output
-    plans: list[PlannedVariable]
-    compression: Literal["fast"] | int | None
-    verify: bool
-    workers: int
-    report: Callable[[int], None]
-    form: Format
-    checksums: Checksums = dataclasses.field(default_factory=dict)
-
-    def write(self, path: Path) -> None:
-        """Write the file as blocks are computed, and read it back."""
-        with self._container(path) as container:
-
-            def store(
-                name: str,
-                index: tuple[int, ...],
-                encoded: bytes | memoryview,
-                checksum: int,
-            ) -> None:
-                self.checksums[name][index] = checksum
-                container.write_chunk(name, index, encoded)
-
-            client = client_of_cluster() if self.form.on_workers else None
-            if client is None:
-                self._compute(store)
-            else:
-                self._on_workers(client, container)
-            self._finish(container)
-
-    def _on_workers(self, client: Any, container: FileContainer) -> None:
-        """Let each worker write what it computes."""
-        require_room_on_workers(client, self._in_chunks)
-        sinks = [
-            WorkerSink(p, self.form.codec(p, self.compression), container)
-            for p in self._in_chunks
-        ]
-        for name, checksums, nbytes in compute_on_cluster(client, sinks):
-            self.checksums[name].update(checksums)
-            self.report(nbytes)
-
-    def write_resumably(
-        self, path: Path, target: Path, fingerprint: dict[str, Any]
-    ) -> None:
-        """Compute what is not finished, then write the file in one go."""
-        with resumable(target, fingerprint) as journal:
-            for plan in self._in_chunks:
-                for _, region in plan.regions():
-                    if journal.has_block(plan, region):
-                        samples = math.prod(k.stop - k.start for k in region)
-                        self.report(samples * plan.array.dtype.itemsize)
-            self._compute(journal.add, journal.has_block)
-            journal.commit()
-            self.output.attrs["history"] = journal.first["history"]
-            with self._container(path) as container:
-                for name, index, encoded, checksum in journal.chunks():
-                    self.checksums[name][index] = checksum
-                    container.write_chunk(name, index, encoded)
-                self._finish(container)
-
-    def _compute(
-        self,
-        store: Store,
-        done: Callable[[PlannedVariable, tuple[slice, ...]], bool] | None = None,
-    ) -> None:
-        """Compute and encode blocks, in threads or on a cluster; store them here."""
-        client = client_of_cluster()
-        if client is None:
-            compute_chunks(self._sinks(store), self.workers, done)
-            return
-        require_room_on_workers(client, self._in_chunks)
-        sinks = [
-            EncodingSink(p, self.form.codec(p, self.compression), done)
-            for p in self._in_chunks
-        ]
-        for name, chunks, nbytes in compute_on_cluster(client, sinks):
-            for index, encoded, checksum in chunks:
-                store(name, index, encoded, checksum)
-            self.report(nbytes)
-
-    @property
-    def _in_chunks(self) -> list[PlannedVariable]:
-        return [p for p in self.plans if p.in_chunks]
-
-    @contextlib.contextmanager
-    def _container(self, path: Path) -> Iterator[FileContainer]:
-        container = self.form.container(path, self.output, self.plans, self.compression)
-        self.checksums.clear()
-        self.checksums.update({p.variable.name: {} for p in self._in_chunks})
-        try:
-            yield container
-        finally:
-            container.close()
-
-    def _sinks(self, store: Store) -> list[ChunkSink]:
-        return [
-            ChunkSink(p, self.form.codec(p, self.compression), store, self.report)
-            for p in self._in_chunks
-        ]
-
-    def _finish(self, container: FileContainer) -> None:
-        for plan in self.plans:
-            if not plan.in_chunks:
-                self.report(plan.nbytes)
-        container.finish()
-        container.add_record(list(self.checksums))
-        with ThreadPoolExecutor(1) as pool:  # the disk works while we read
-            on_disk = pool.submit(container.fsync)
-            if self.verify:
-                self.form.verify(
-                    container.path, self.plans, self.checksums, self.workers
-                )
-            on_disk.result()
-
-
-def fingerprint(cube: xr.DataArray | xr.Dataset, job: _Job) -> dict[str, Any]:
-    """What a save is of: two with equal ones give the same file."""
-    in_chunks = {p.variable.name: p for p in job.plans if p.in_chunks}
-    small = [(p.variable.name, p.variable.data) for p in job.plans if not p.in_chunks]
-    attrs = {k: v for k, v in job.output.attrs.items() if k != "history"}
-    sources = [Source.of(Path(path)) for path in sorted(source_files(cube))]
-    return {
-        "versions": {m.__name__: m.__version__ for m in (np, scipy, dask, xr)}
-        | {"cubekit": __version__},
-        "compression": job.compression,
-        "dtype": {name: p.array.dtype.str for name, p in in_chunks.items()},
-        "shape": {name: list(p.array.shape) for name, p in in_chunks.items()},
-        "chunks": {name: list(p.chunk or ()) for name, p in in_chunks.items()},
-        "input": [[s.path, *s.identity[1:]] for s in sources],
-        "steps": {name: p.array.name for name, p in in_chunks.items()},
-        "coordinates": tokenize([(name, np.asarray(data)) for name, data in small]),
-        "attributes": tokenize(attrs, [p.variable.attrs for p in job.plans]),
-        "history": job.output.attrs["history"],
-    }

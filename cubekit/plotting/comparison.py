@@ -66,8 +66,8 @@ def comparison(
         lines += spectra(line, coord=coord, label=label, ax=ax)
     ax.set_ylabel(label_of("held-out error", table.rmse.attrs))
     ax.set_ylim(bottom=0)
-    # above the lines: its entries are long
+    # above the lines: its entries are long; and clear of the power of ten on the left
     ax.legend(
-        fontsize="small", edgecolor="none", loc="lower left", bbox_to_anchor=(0, 1)
+        fontsize="small", edgecolor="none", loc="lower right", bbox_to_anchor=(1, 1)
     )
     return lines

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from cubekit.plotting.colours import about_zero, span
 from cubekit.plotting.images import image
 from cubekit.plotting.labels import centres, label_of, new_axes
-from cubekit.plotting.sampling import thinned
+from cubekit.plotting.placing import is_even
+from cubekit.plotting.sampling import thinned, thinning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def gradient_field(
     gradient : DataArray, dims (direction, ...)
         As given by `gradient`; the labels of ``direction`` are the dims of `field`.
     arrows : int, default 20
-        At most so many along each side.
+        At most so many along each side, about evenly apart on any axes.
     mark : (float, float), optional
         A place to mark, in the order of the dims of `field`, such as the flattest.
     ax : matplotlib Axes, optional
@@ -93,7 +94,7 @@ def gradient_field(
             f"gradient_field: the directions are {known}. The field has dims "
             f"{[rows, columns]}. Use gradient(field, coords={(rows, columns)})."
         )
-    some = thinned(gradient, (rows, columns), arrows)
+    some = gradient.isel({d: _some(gradient, d, arrows) for d in (rows, columns)})
     up = some.sel(direction=rows).transpose(rows, columns).values
     along = some.sel(direction=columns).transpose(rows, columns).values
     (y, _), (x, _) = centres(some, rows), centres(some, columns)
@@ -204,6 +205,18 @@ def hessian(
     )
     bar.ax.ticklabel_format(axis="y", scilimits=(-3, 4))
     return pictures
+
+
+def _some(field: xr.DataArray, dim: str, most: int) -> slice | npt.NDArray[np.intp]:
+    """Samples that lie about evenly, at most so many."""
+    places, _ = centres(field, dim)
+    if is_even(places):
+        every: slice = thinning(field, (dim,), most).get(dim, slice(None))
+        return every
+    ends = np.linspace(places.min(), places.max(), most + 1)
+    middles = (ends[1:] + ends[:-1]) / 2
+    nearest = np.abs(places[:, None] - middles).argmin(axis=0)
+    return np.asarray(np.unique(nearest), np.intp)
 
 
 def _longest(steepness: npt.NDArray[Any]) -> tuple[float, bool]:

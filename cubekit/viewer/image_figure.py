@@ -38,6 +38,7 @@ class ImageFigure:
             y_range=bm.Range1d(bottom, top),
             tools="pan,wheel_zoom,box_zoom,box_select,lasso_select,reset",
             toolbar_location="above",
+            toolbar_sticky=False,  # the title needs its line
             active_drag="pan",
             active_scroll="wheel_zoom",
             x_axis_label=plain(view.x_label),
@@ -48,6 +49,10 @@ class ImageFigure:
             title=" ",
         )
         self.figure.grid.visible = False
+        # a place on a map is read as it stands
+        self.figure.axis.formatter = bm.BasicTickFormatter(
+            power_limit_low=-4, power_limit_high=8
+        )
         self.figure.select_one(bm.BoxZoomTool).match_aspect = view.same_units
         self.window = view.whole
         self._draw_pixels()

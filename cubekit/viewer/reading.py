@@ -100,9 +100,14 @@ class Reader:
                 lazy[k] = (names, self.cube.isel(cut).data)
             loaded = xr.Dataset(lazy).compute()
             at = [b - group[0] for b in group]
+            is_run = at == list(range(len(at)))  # no copy of all bands
             for k, part in enumerate(parts):
-                part.append(loaded[k].values[..., at])
-        return [np.concatenate(part, axis=-1) for part in parts]
+                values = loaded[k].values
+                part.append(values if is_run else values[..., at])
+        return [
+            part[0] if len(part) == 1 else np.concatenate(part, axis=-1)
+            for part in parts
+        ]
 
 
 class Reading:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -119,6 +118,8 @@ def fill(values: Array, known: npt.NDArray[np.bool_], tiles: Tiles) -> None:
     """Continue the nearest known tile, in place, over each that is not."""
     if known.all() or not known.any():
         return
+    from scipy import ndimage  # noqa: PLC0415  heavy, and only wanted here
+
     nearest = ndimage.distance_transform_edt(
         ~known, return_distances=False, return_indices=True
     )

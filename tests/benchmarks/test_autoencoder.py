@@ -1,10 +1,13 @@
 """Time and memory of an autoencoder of a large image.
 
 Run with ``pytest -s tests/benchmarks/test_autoencoder.py``. The goal is a fit of 15
-bands of 2500 x 2500 pixels in 5 minutes on 2 cores, to within 2 % of the squared
-held-out error that far more patience ends at, with less than 1 GB beyond the array.
+bands of 2500 x 2500 pixels in 5 minutes on 2 cores, to within 2 % of the held-out loss
+that many more epochs end at, with less than 1 GB beyond the array. Losses are in nats,
+up to a constant, `n / 2` of them a factor of e in the squared error of `n` bands: they
+are compared as squared errors, which have no such constant.
 """
 
+import math
 import threading
 import time
 from pathlib import Path
@@ -84,14 +87,17 @@ def test_fit_of_a_large_image(image, is_variational, monkeypatch):
         f"rmse {model.rmse_:.3g} ({model.rmse_ / model.pca_rmse_:.3f} of PCA); "
         f"transform {transform:.1f} s"
     )
-    monkeypatch.setattr(training, "_PATIENCE", 12)
-    monkeypatch.setattr(training, "_GAIN", 2e-4)
-    longer, long_seconds, _, _ = fitted(image, variational=is_variational)
-    least = longer.rmse_**2
+    monkeypatch.setattr(training, "_PATIENCE", 60)
+    monkeypatch.setattr(training, "_GAIN", 1e-5)
+    longer, long_seconds, _, _ = fitted(image, variational=is_variational, epochs=1000)
+    apart = float(model.held_out_loss_.min() - longer.held_out_loss_.min())
+    loss = math.exp(2 * apart / image.sizes["wavelength"]) - 1
+    error = model.rmse_**2 / longer.rmse_**2 - 1
     print(
-        f"with patience: {long_seconds:.0f} s, {len(longer.loss_) - 1} epochs, squared "
-        f"error {model.rmse_**2 / least - 1:+.2%} of that (goal: within 2 %)"
+        f"converged: {long_seconds:.0f} s, {len(longer.loss_) - 1} epochs; held-out "
+        f"loss {loss:+.2%} of that, squared error {error:+.2%} (goal: within 2 %)"
     )
     assert seconds < 300
     assert memory < 1000
-    assert model.rmse_**2 < 1.02 * least
+    assert loss < 0.02
+    assert error < 0.02

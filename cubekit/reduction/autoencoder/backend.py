@@ -42,7 +42,7 @@ def training_device(asked: str | None) -> Any:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(asked)
-        torch.zeros(1, device=device)
+        float(torch.zeros(1, device=device))  # there and back
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"Autoencoder: device={asked!r} cannot be used: "

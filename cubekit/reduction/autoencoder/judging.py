@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from cubekit.reduction.autoencoder.spectra import Pool
     from cubekit.reduction.projection import Projection
 
-__all__ = ["Explained", "explained", "judged"]
+__all__ = ["Explained", "explained", "judged", "warn_if_poor"]
 
 Array = npt.NDArray[Any]
 Real = npt.NDArray[np.float64]
 
 _ACTIVE = 0.01  # variance of the posterior mean above which a latent is active
 _LOST = 1e-6  # share of the variance, below which a latent of any kind is idle
+# as much worse than principal components as is still called equal
+_WORSE = 1.05
 
 
 class Explained(NamedTuple):
@@ -114,6 +117,27 @@ def judged(
     if layout.variational:
         found["divergence"] = _divergence(coder, held)
     return coder, found
+
+
+def warn_if_poor(found: Mapping[str, Any]) -> None:
+    """Warn the caller of `fit` of what a model does not do, by what was found."""
+    count = len(found["components"])
+    idle = count - found["n_active"]
+    if idle:
+        warnings.warn(
+            f"Autoencoder.fit: {idle} of {count} latents carry nothing (posterior "
+            "collapse, see activity_). Ask for fewer, or lower beta",
+            UserWarning,
+            stacklevel=3,
+        )
+    if found["rmse"] > _WORSE * found["pca_rmse"]:
+        warnings.warn(
+            f"Autoencoder.fit: the error of held-out spectra is {found['rmse']:.3g}, "
+            f"that of PCA({count}) {found['pca_rmse']:.3g}. Use PCA, or train longer, "
+            'with start="pca" or a smaller beta',
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _at_zero(coder: Coder) -> Real:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.reduction.autoencoder.backend import load_torch
+from cubekit.reduction.autoencoder.coordinates import Coordinates
 from cubekit.reduction.autoencoder.network import (
     Layout,
     decode,
@@ -33,6 +34,7 @@ _PATIENCE = 6  # epochs without a gain, before steps become smaller
 _SMALLER, _REDUCTIONS = 0.3, 3
 _GAIN = 1e-3  # relative, in the mean squared error, that counts as one
 _LEAST = 1e-12  # relative squared error below which float32 tells nothing
+_MEMORY = 0.998  # part that an average of the weights keeps of itself at a step
 FILLINGS = 3  # times that missing bands are estimated before a step
 
 
@@ -91,17 +93,22 @@ class _Training:
         variance = np.where(pool.is_equal, 0.0, pool.scale**2)
         variance = variance / (variance.mean() or 1.0)
         self.importance = torch.from_numpy(variance.astype(np.float32)).to(device)
+        root = np.sqrt(variance)
+        root[root == 0] = 1.0
+        covariance = pool.covariance() * np.outer(root, root)
+        coordinates = Coordinates.of(covariance, root)
+        self.coordinates = coordinates.to(device)
         begin = None
         if schedule.start == "pca":
-            root = np.sqrt(variance)
-            root[root == 0] = 1.0
             begin = principal_start(
-                pool.covariance() * np.outer(root, root),
+                covariance,
                 root,
                 layout.components,
                 variational=layout.variational,
-            )
-        self.weights = initial_weights(layout, begin, generator, device)
+            ).written_in(coordinates)
+        self.trained = initial_weights(layout, begin, generator, device)
+        # steps jitter about a place that their average is near to
+        self.average, self.steps = self.copied(self.trained), 0
         held = pool.held if len(pool.held) else pool.train[:4096]
         self.held = torch.from_numpy(held).to(device)
         self.held_noise = torch.randn(
@@ -115,10 +122,10 @@ class _Training:
     def run(self, report: Callable[[int, float, float], None]) -> Trained:
         torch, how = self.torch, self.how
         rate = how.learning_rate
-        best, kept = self.held_out(), self.copied()
+        best, kept = self.held_out(), self.copied(self.average)
         mark, still, reductions = best, 0, 0
         losses, held = [math.nan], [best]
-        optimiser = torch.optim.Adam(list(self.weights.values()), lr=rate)
+        optimiser = torch.optim.Adam(list(self.trained.values()), lr=rate)
         least = self.layout.bands / 2 * _GAIN
         for epoch in range(1, how.epochs + 1):
             losses.append(self.epoch(optimiser, epoch))
@@ -127,7 +134,7 @@ class _Training:
             still = 0 if held[-1] < mark - least else still + 1
             mark = min(mark, held[-1]) if still == 0 else mark
             if held[-1] < best:
-                best, kept = held[-1], self.copied()
+                best, kept = held[-1], self.copied(self.average)
             warm = self.layout.variational and epoch < how.warm_up
             if math.isfinite(held[-1]) and (still < _PATIENCE or warm):
                 self.pool.refresh(self.rng)
@@ -139,9 +146,11 @@ class _Training:
             rate, still = rate * _SMALLER, 0
             with torch.no_grad():
                 for name, value in kept.items():
-                    self.weights[name].copy_(value)
-            optimiser = torch.optim.Adam(list(self.weights.values()), lr=rate)
-        arrays = {name: value.cpu().numpy() for name, value in kept.items()}
+                    self.trained[name].copy_(value)
+                    self.average[name].copy_(value)
+            optimiser = torch.optim.Adam(list(self.trained.values()), lr=rate)
+        network = self.coordinates.network(kept, self.layout)
+        arrays = {name: value.cpu().numpy() for name, value in network.items()}
         return Trained(arrays, np.array(losses), np.array(held))
 
     def epoch(self, optimiser: Any, number: int) -> float:
@@ -153,12 +162,21 @@ class _Training:
         for places in self.batches(size):
             x = torch.from_numpy(self.pool.train[places]).to(self.how.device)
             optimiser.zero_grad(set_to_none=True)
-            loss = self.loss(x, beta, None)
+            loss = self.loss(self.trained, x, beta, None)
             loss.backward()
             optimiser.step()
+            self.follow()
             total += loss.detach()
             steps += 1
         return float(total) / steps
+
+    def follow(self) -> None:
+        """Move the average on by a step; a short one at first, from a far start."""
+        self.steps += 1
+        memory = min(_MEMORY, self.steps / (self.steps + 10))
+        with self.torch.no_grad():
+            for name, value in self.average.items():
+                value.lerp_(self.trained[name], 1 - memory)
 
     def batches(self, size: int) -> list[npt.NDArray[np.intp]]:
         """Places in the pool: shuffled, all alike often, in batches of one size."""
@@ -170,18 +188,19 @@ class _Training:
         stop = len(order) - len(order) % size
         return np.split(order[:stop], stop // size)
 
-    def loss(self, x: Any, beta: float, noise: Any) -> Any:
+    def loss(self, trained: Weights, x: Any, beta: float, noise: Any) -> Any:
         """Loss of a batch, NaN where bands are missing; noise drawn if None."""
         torch, layout = self.torch, self.layout
+        weights = self.coordinates.network(trained, layout)
         valid = None
         if self.has_holes:
             valid = torch.isfinite(x)
             x = torch.where(valid, x, 0.0)
             with torch.no_grad():
                 for _ in range(FILLINGS):
-                    mean, _ = encode(self.weights, x, layout)
-                    x = torch.where(valid, x, decode(self.weights, mean, layout))
-        mean, spread = encode(self.weights, x, layout)
+                    mean, _ = encode(weights, x, layout)
+                    x = torch.where(valid, x, decode(weights, mean, layout))
+        mean, spread = encode(weights, x, layout)
         scores, divergence = mean, 0.0
         if layout.variational:
             if noise is None:
@@ -193,7 +212,7 @@ class _Training:
                 )
             scores = mean + torch.exp(spread / 2) * noise
             divergence = (mean**2 + spread.exp() - 1 - spread).sum(1).mean() / 2
-        squares = (decode(self.weights, scores, layout) - x) ** 2 * self.importance
+        squares = (decode(weights, scores, layout) - x) ** 2 * self.importance
         if valid is None:
             error, bands = squares.mean(), layout.bands
         else:
@@ -202,9 +221,11 @@ class _Training:
         return bands / 2 * torch.log(error + _LEAST) + beta * divergence
 
     def held_out(self) -> float:
-        """Loss of the held-out spectra, always with the same noise."""
+        """Loss of the held-out spectra, with `beta` whole and always the same noise."""
         with self.torch.no_grad():
-            return float(self.loss(self.held, self.how.beta, self.held_noise))
+            return float(
+                self.loss(self.average, self.held, self.how.beta, self.held_noise)
+            )
 
-    def copied(self) -> Weights:
-        return {name: value.detach().clone() for name, value in self.weights.items()}
+    def copied(self, weights: Weights) -> Weights:
+        return {name: value.detach().clone() for name, value in weights.items()}
