@@ -48,6 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         "browser": shutil.which("chromium") is not None
         and all(map(importlib.util.find_spec, ("panel", "playwright"))),
         "torch": importlib.util.find_spec("torch") is not None,
+        "h5netcdf": importlib.util.find_spec("h5netcdf") is not None,
         "proc": Path("/proc/self/io").exists(),
     }
     for item in items:

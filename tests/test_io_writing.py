@@ -64,9 +64,13 @@ def test_dims_in_any_order_come_back(rich, tmp_path):
     xr.testing.assert_identical(without_history(back).compute(), cube)
 
 
-def test_xarray_reads_the_same_with_both_engines(rich, tmp_path):
-    path = ck.save_cube(rich, tmp_path / "out.nc")
-    with xr.open_dataarray(path, engine="netcdf4", decode_timedelta=False) as found:
+@pytest.mark.parametrize(
+    "engine", ["netcdf4", pytest.param("h5netcdf", marks=pytest.mark.h5netcdf)]
+)
+@pytest.mark.parametrize("compression", ["fast", 5, None])
+def test_xarray_reads_the_same_with_both_engines(rich, tmp_path, engine, compression):
+    path = ck.save_cube(rich, tmp_path / "out.nc", compression=compression)
+    with xr.open_dataarray(path, engine=engine, decode_timedelta=False) as found:
         loaded = found.load()
         xr.testing.assert_equal(loaded, rich)
         assert set(loaded.coords) == set(rich.coords)
