@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 import cubekit as ck
 
+DTYPES = ("float32", "float64", "float16", "int16", "uint16")
+
 
 @st.composite
 def coordinates(draw, min_size=3, max_size=40):
@@ -50,7 +52,7 @@ def chunkings(draw, n):
 
 
 @st.composite
-def cubes(draw, min_size=3, max_size=40, dtypes=("float32", "float64", "uint16")):
+def cubes(draw, min_size=3, max_size=40, dtypes=DTYPES):
     """A cube with such an axis at any position, with or without NaN and Inf."""
     values = draw(coordinates(min_size, max_size))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))

@@ -64,6 +64,8 @@ def test_marking_reads_nothing(make_cube, count_computes):
         ([400], "range 400 is no interval"),
         ([("a", "b")], "ranges=.*1340, 1460"),
         ([(np.nan, 500)], "is no interval"),
+        ((410, 420), r"is one pair\..*Give a list: ranges=\[\(410, 420\)\]"),
+        (np.array([410.0, 420.0]), r"Give a list: ranges=\[\(410.0, 420.0\)\]"),
     ],
 )
 def test_ranges_that_cannot_be_meant_are_refused(make_cube, ranges, message):
@@ -326,8 +328,9 @@ def test_the_detector_overlap_of_enmap_does_not_blow_up(real):
 
 def test_a_number_in_place_of_ranges_is_told_how_they_look():
     cube = xr.DataArray([1.0, 2.0], {"wavelength": [400.0, 500.0]})
-    with pytest.raises(TypeError, match=r"ranges=500 is a int\..*Give pairs: ranges="):
-        ck.mark_bad(cube, 500)
+    for ranges in (500, "400-500"):
+        with pytest.raises(TypeError, match=r"is a (int|str)\..*Give pairs: ranges="):
+            ck.mark_bad(cube, ranges)
 
 
 @pytest.mark.parametrize(
@@ -347,3 +350,41 @@ def test_flags_of_one_and_zero_say_good_and_bad(dtype):
     cube = xr.DataArray([1.0, 2.0], {"wavelength": [400.0, 500.0]})
     cube = cube.assign_coords(good_band=("wavelength", np.array([1, 0], dtype)))
     assert ck.Axis.from_cube(cube).good.tolist() == [True, False]
+
+
+CALLS = {
+    "savgol_filter": lambda c: ck.savgol_filter(c, 7, max_gap="auto"),
+    "refit": lambda c: ck.savgol_filter(c, 7, missing="refit"),
+    "derivative": lambda c: ck.derivative(c, "wavelength"),
+    "gradient": ck.gradient,
+    "laplacian": ck.laplacian,
+    "resample": lambda c: ck.resample(c, [480.0, 500.0]),
+    "remove_continuum": ck.remove_continuum,
+    "normalize": ck.normalize,
+    "band_ratio": lambda c: ck.band_ratio(c, 450, 500),
+    "normalized_difference": lambda c: ck.normalized_difference(c, 450, 500),
+    "convert_axis": lambda c: ck.convert_axis(c, "eV"),
+    "mark_bad": lambda c: ck.mark_bad(c, [(410, 420)]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_marks_in_chunks_are_read_without_any_value_of_the_cube(
+    name, make_cube, count_computes
+):
+    def fail(_block):
+        raise AssertionError("a chunk of the cube was computed")
+
+    cube = ck.mark_bad(make_cube(), [(445, 462)])
+    cube = cube.assign_coords(fwhm=("wavelength", np.full(cube.sizes["wavelength"], 9)))
+    cube = cube.chunk(y=2, wavelength=9)
+    assert cube["good_band"].chunks is not None
+    cube = cube.copy(
+        data=cube.data.map_blocks(fail, dtype=cube.dtype, meta=np.array(()))
+    )
+    with count_computes() as ran:
+        got = CALLS[name](cube)
+    assert got.chunks is not None
+    # of the marks and the widths alone, when the axis is read and when it is compared
+    assert len(ran) <= 4 * cube["good_band"].data.npartitions
+    assert not any("fail" in str(key) for key in ran)

@@ -8,7 +8,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from scipy import linalg, sparse
+from scipy import linalg, ndimage, sparse
 from scipy.sparse import csgraph
 from test_spatial import cube_of, grid
 
@@ -196,6 +196,65 @@ def test_gaps_are_solved_in_a_hundred_iterations():
     assert known.sum() > 0.95 * np.isfinite(gappy).sum()
     error = (found - whole).where(known)
     assert float(abs(error - error.mean()).max()) < 1e-8
+
+
+def masks(n):
+    """Where something is known: kinds that occur."""
+    rng = np.random.default_rng(3)
+    i, j = np.indices((n, n)) / n
+    height = ndimage.gaussian_filter(rng.normal(size=(n, n)), n / 16)
+    return {
+        "discs": ((i - 0.3) ** 2 + (j - 0.4) ** 2 > 0.03)
+        & ((i - 0.7) ** 2 + (j - 0.6) ** 2 > 0.02),
+        "coast lines": height > np.quantile(height, 0.4),
+        "1 % of holes": rng.random((n, n)) > 0.01,
+        "10 % of holes": rng.random((n, n)) > 0.1,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("holes_in", ["field", "gradient"])
+@pytest.mark.parametrize("scheme", ["same", "compact"])
+@pytest.mark.parametrize("kind", ["uniform", "stretched", "jittered"])
+@pytest.mark.parametrize("mask", list(masks(8)))
+def test_real_masks_are_solved_to_rounding_in_a_hundred_iterations(
+    mask, kind, scheme, holes_in
+):
+    """A quadratic, which both schemes and the alignment of open modes are exact for."""
+    n = 256
+    known = masks(n)[mask]
+    y = x = grid(kind, n)
+    field = cube_of(y[:, None] ** 2 + 3 * x**2 + y[:, None] * x, y=y, x=x)
+    if holes_in == "field":
+        gradient = ck.gradient(field.where(xr.DataArray(known, dims=("y", "x"))))
+    else:
+        gradient = ck.gradient(field).where(xr.DataArray(known, dims=("y", "x")))
+    found = ck.integrate_gradient(gradient, scheme=scheme)
+    assert found.attrs["iterations"] <= 100
+    # the largest region: small ones may have fewer equations than samples
+    parts, _ = ndimage.label(np.isfinite(gradient).all("direction"))
+    largest = parts == 1 + np.bincount(parts.ravel())[1:].argmax()
+    error = (found - field).values[largest]
+    print(f"\n{found.attrs}, {np.abs(error - error.mean()).max():.1e}")
+    assert np.abs(error - error.mean()).max() < 1e-8
+
+
+@pytest.mark.parametrize("shape", [(48, 60), (24, 20, 22)])
+@pytest.mark.parametrize("kind", ["uniform", "jittered", "stretched", "two spacings"])
+def test_an_island_away_from_the_edges_comes_back_without_a_checkerboard(shape, kind):
+    """There a wave from sample to sample has no slope at any sample."""
+    field = smooth(shape, [kind] * len(shape))
+    middle = [np.linspace(-1, 1, n) for n in shape]
+    ball = sum(m**2 for m in np.meshgrid(*middle, indexing="ij")) < 0.6
+    island = xr.DataArray(ball, dims=field.dims)
+    quadratic = sum(field[name] ** 2 for name in field.dims) + field[field.dims[-1]]
+    quadratic = quadratic.transpose(*field.dims)
+    for truth, tolerance in ((quadratic, 1e-9), (field, 2e-3)):
+        found = ck.integrate_gradient(ck.gradient(truth.where(island), field.dims))
+        known = np.isfinite(found) & island
+        assert known.sum() > 0.8 * island.sum()
+        error = (found - truth).where(known)
+        assert float(abs(error - error.mean()).max()) < tolerance
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 9}])

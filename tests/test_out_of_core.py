@@ -130,3 +130,46 @@ def test_derivatives_of_a_file_hold_no_stack_of_planes(images, tmp_path, name):
     stack = 4 * 4 * 8192 * 1024
     print(f"\n{name}: {int(done.stdout) / stack:.2f} of the stack")
     assert int(done.stdout) < 0.75 * stack
+
+
+FLATTEST = """
+import sys, dask, cubekit as ck
+from pathlib import Path
+
+def resident():  # of this process alone: ru_maxrss begins with that of its parent
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+cube = ck.open_cube(sys.argv[1])
+with dask.config.set(num_workers=2):
+    ck.flattest(cube.isel(y=slice(64), x=slice(64)).compute())
+    before = resident()
+    ck.flattest(cube, below=0.5).compute()
+print(resident() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_flattest_place_of_a_file_of_large_chunks_holds_few_rows_of_them(tmp_path):
+    """512 MB in 32 chunks, as `open_cube` makes them; a tree held all of it."""
+    y, x = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, (2, 16384)), axis=1)
+    cube = xr.DataArray(
+        da.random.default_rng(0).random(
+            (4, 16384, 2048), chunks=(4, 512, 2048), dtype="f4"
+        ),
+        coords={"band": np.arange(4.0), "y": y, "x": x[:2048]},
+        dims=("band", "y", "x"),
+        name="brightness",
+    )
+    path = tmp_path / "images.nc"
+    encoding = {"dtype": "f4", "contiguous": True}
+    cube.to_netcdf(path, encoding={"brightness": encoding})
+    assert ck.open_cube(path).data.npartitions <= 64
+    done = subprocess.run(
+        [sys.executable, "-c", FLATTEST, str(path)],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    path.unlink()
+    print(f"\n{int(done.stdout) / cube.nbytes:.2f} of the file")
+    assert int(done.stdout) < 0.6 * cube.nbytes

@@ -365,6 +365,34 @@ def test_on_the_cube_of_the_fit_the_three_measures_agree(cube):
     np.testing.assert_allclose(got.r2_own_mean, expected.sum(), rtol=1e-12)
 
 
+def test_a_rebuilt_cube_has_the_chunks_of_the_cube_unless_they_are_large(cube):
+    pca = ck.PCA(2).fit(cube)
+    lazy = cube.chunk(y=13, x=-1, wavelength=-1)
+    for result in (pca.inverse_transform(pca.transform(lazy)), pca.residual(lazy)):
+        assert result.chunks == lazy.chunks
+    scores = xr.DataArray(
+        da.zeros((2000, 2000, 2), chunks=-1),
+        dims=("y", "x", "component"),
+        coords={"component": [1, 2]},
+    )
+    assert max(pca.inverse_transform(scores).chunksizes["wavelength"]) == 2
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1e6])
+def test_of_a_cube_that_does_not_vary_no_share_of_variance_is_known(cube, value):
+    pca = ck.PCA(3).fit(cube)
+    flat = xr.full_like(cube, value)
+    got = pca.evaluate(flat)
+    assert np.isnan(got.r2_own_mean)
+    assert np.isfinite(got.r2_fit_mean)
+    np.testing.assert_array_equal(got.explained_by_scores, 0)
+    mean = pca.mean_.broadcast_like(cube).transpose(*cube.dims)
+    got = pca.evaluate(mean.assign_attrs(cube.attrs))
+    assert np.isnan(got.r2_fit_mean)
+    assert np.isnan(got.r2_own_mean)
+    np.testing.assert_allclose(got.rmse, 0, atol=1e-12)
+
+
 def test_a_share_of_the_variance_picks_the_number_of_components(cube):
     for share in (0.5, 0.9, 0.995):
         pca = ck.PCA(share).fit(cube)

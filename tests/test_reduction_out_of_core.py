@@ -18,7 +18,7 @@ ENVIRONMENT = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"}
 CHILD = """
 import sys
 from pathlib import Path
-import dask, xarray as xr, cubekit as ck
+import math, dask, cubekit as ck
 
 def characters_read():
     return int(Path("/proc/self/io").read_text().split()[1])
@@ -29,13 +29,14 @@ def resident():
     return 1024 * int(status["VmHWM"].split()[0])
 
 path, model = sys.argv[1:]
-cube = xr.open_dataset(path, chunks={}, engine="netcdf4")["radiance"]
+cube = ck.open_cube(path)
 warm = cube.isel(y=slice(2), x=slice(2)).load()
 ck.PCA(2).fit(warm) if model == "PCA" else ck.noise_covariance(warm)
 read, memory = characters_read(), resident()
 with dask.config.set(num_workers=2):
     getattr(ck, model)(5).fit(cube)
-print(characters_read() - read, resident() - memory)
+chunk = cube.dtype.itemsize * math.prod(cube.data.chunksize)
+print(characters_read() - read, resident() - memory, chunk)
 """
 
 
@@ -63,16 +64,14 @@ def test_a_file_is_read_once_in_bounded_memory(file, model, matrices):
         [sys.executable, "-c", textwrap.dedent(CHILD), str(file), model],
         capture_output=True, text=True, check=True, timeout=300, env=ENVIRONMENT,
     )  # fmt: skip
-    read, memory = map(int, done.stdout.split())
-    chunk = 100 * 100 * 285 * 4
+    read, memory, chunk = map(int, done.stdout.split())
     print(
         f"\n{model}: {read / file.stat().st_size:.3f} of the file, "
         f"{memory / 2 / chunk:.1f} chunks a thread"
     )
     assert read <= 1.05 * file.stat().st_size
     # MNF keeps three covariances for each one of PCA, and the differences of a chunk
-    # xarray decodes a chunk into a second one while it is read
-    chunks = 4 if model == "PCA" else 9
+    chunks = 3 if model == "PCA" else 6
     assert memory < 2 * chunks * chunk + matrices * 8 * 285**2
 
 
@@ -104,10 +103,9 @@ def test_files_are_fitted_as_one_in_the_memory_of_one(file):
         [sys.executable, "-c", lists, str(file), "PCA"],
         capture_output=True, text=True, check=True, timeout=300, env=ENVIRONMENT,
     )  # fmt: skip
-    read, memory = map(int, done.stdout.split())
+    read, memory, chunk = map(int, done.stdout.split())
     assert read <= 4 * 1.05 * file.stat().st_size
-    # chunks of a file are joined to blocks of about 16 MiB
-    assert memory < 2 * 3 * 32 * 2**20 + 10 * 8 * 285**2
+    assert memory < 2 * 3 * chunk + 10 * 8 * 285**2
 
 
 @pytest.mark.slow

@@ -237,3 +237,26 @@ def test_a_cube_of_bad_bands_has_nothing_to_resample(make_cube):
     cube = ck.mark_bad(make_cube(), [(0, 1e4)])
     with pytest.raises(ck.CoordinateError, match="all samples of 'wavelength' are bad"):
         ck.resample(cube, [450.0])
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        (None, TypeError, "target=None holds no numbers.*Give numbers: target="),
+        ("sentinel2", TypeError, "target='sentinel2' holds no numbers"),
+        (["450 nm", "550 nm"], TypeError, "450 nm.*holds no numbers"),
+        ([[450.0], [450.0, 500.0]], TypeError, "holds no numbers"),
+        (["a" * 100], TypeError, "target=list holds no numbers"),
+        ([], ValueError, r"target=\[\] is empty\. Give numbers"),
+        (np.zeros(0, np.int16), ValueError, "is empty"),
+    ],
+)
+def test_what_names_no_bands_is_refused(make_cube, target, error, message):
+    with pytest.raises(error, match=f"centres, an Axis, or the bands of a.*{message}"):
+        ck.resample(make_cube(), target)
+
+
+def test_a_dataset_in_place_of_a_cube_is_told_its_variables(make_cube):
+    dataset = xr.Dataset({"reflectance": make_cube()})
+    with pytest.raises(TypeError, match=r"Dataset with 'reflectance'.*dataset\[name\]"):
+        ck.resample(make_cube(), dataset)

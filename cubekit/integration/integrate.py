@@ -46,7 +46,7 @@ def integrate_gradient(
     periodic: Mapping[str, float] | None = None,
     geographic: bool = False,
     residual: bool = False,
-    tolerance: float = 1e-12,
+    tolerance: float = 1e-11,
     max_iterations: int = 500,
 ) -> xr.DataArray | xr.Dataset:
     r"""Field whose gradient is nearest to a given one, up to a constant.
@@ -73,7 +73,7 @@ def integrate_gradient(
         ``cubekit.gradient(..., geographic=True)``.
     residual : bool, default False
         Whether to return what no field explains, too.
-    tolerance : float, default 1e-12
+    tolerance : float, default 1e-11
         Of conjugate gradients: at which reduction of the residual they stop.
     max_iterations : int, default 500
         Of conjugate gradients.
@@ -126,13 +126,15 @@ def integrate_gradient(
     gradient is brought to degrees, and its components count by that.
 
     **Missing values:** NaN, Inf and zero weights take no part; conjugate gradients are
-    preconditioned by the solution on the whole grid. Each region that nothing ties to
-    the others has a mean of zero, that of the anchor excepted; samples of which the
-    gradient says nothing are NaN.
+    preconditioned by the solution on the whole grid, smoothed between the gaps. Each
+    region that nothing ties to the others has a mean of zero, that of the anchor
+    excepted; samples of which the gradient says nothing are NaN. What central
+    differences leave open in a region away from the edges, a checkerboard, is set by
+    the mean of the gradient between neighbours.
     **Chunks:** lazy; the grid of the directions becomes one chunk, other dims keep
     theirs. **Cost:** an eigenvalue problem for each axis, done once; four dense and
-    four sparse contractions for each coordinate, with gaps for each iteration two of
-    each.
+    four sparse contractions for each coordinate, with gaps for each iteration two
+    dense and about seventy sparse ones.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Which samples of a field a gradient with gaps ties together, and how firmly.
+"""Which samples of a field a gradient with gaps ties together.
 
 Nothing here is a graph of the plane: ties are read from the stencils, a slab at a time.
 """
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["aligned", "regions", "slabs", "take_means_off"]
+    from scipy import sparse
+
+__all__ = ["regions", "slabs", "take_means_off"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -110,85 +111,6 @@ def _follow(root: Labels) -> None:
         if np.array_equal(further, root):
             return
         root[:] = further
-
-
-def aligned(
-    field: Floats,
-    gradient: Array,
-    weights: Array,
-    label: Labels,
-    coordinates: Sequence[Floats],
-) -> Labels:
-    """Shift interleaved parts of a field so that neighbours agree with the gradient.
-
-    Central differences tie a sample to the second next: away from the edges of the
-    grid the even and the odd samples of a region are parts of their own. The mean of
-    the gradient between neighbours sets them against one another, by least squares
-    over all neighbours. `field` is changed.
-
-    Returns
-    -------
-    label : array, (*grid)
-        One label for each region.
-    """
-    count = int(label.max()) + 1
-    pairs, weight, shift = _shifts(field, gradient, weights, label, coordinates)
-    from scipy.sparse import csgraph, linalg  # noqa: PLC0415  heavy
-
-    start, stop = np.divmod(pairs, count)
-    constant = np.zeros(count)
-    if len(pairs):
-        # one equation for each pair of parts, as heavy as it has neighbours
-        equation = np.arange(len(pairs))
-        heavy = np.sqrt(weight)
-        matrix = sparse.coo_array(
-            (
-                np.concatenate([-heavy, heavy]),
-                (np.concatenate([equation, equation]), np.concatenate([start, stop])),
-            ),
-            (len(pairs), count),
-        ).tocsr()
-        constant = linalg.lsqr(matrix, heavy * shift, atol=1e-14, btol=1e-14)[0]
-    graph = sparse.coo_array((np.ones(len(pairs)), (start, stop)), (count, count))
-    _, region = csgraph.connected_components(graph, directed=False)
-    for part in slabs(field.shape):
-        field[part] += constant[label[part]]
-    return region.astype(label.dtype)[label]
-
-
-def _shifts(
-    field: Floats,
-    gradient: Array,
-    weights: Array,
-    label: Labels,
-    coordinates: Sequence[Floats],
-) -> tuple[Array, Floats, Floats]:
-    """Pairs of parts that are neighbours, how often, and the mean step between them."""
-    count = int(label.max()) + 1
-    keys, numbers, totals = [], [], []
-    for k, x in enumerate(coordinates):
-        step = np.diff(x).reshape([-1 if j == k else 1 for j in range(field.ndim)])
-        ahead = (slice(None),) * k + (slice(1, None),)
-        back = (slice(None),) * k + (slice(None, -1),)
-        for part in slabs(field.shape, k):
-            known, here = weights[k][part] > 0, label[part]
-            both = known[back] & known[ahead]
-            both &= here[back] != here[ahead]  # the others agree already
-            if not both.any():
-                continue
-            slope = gradient[k][part].astype(np.float64)
-            mean = (slope[back] + slope[ahead]) / 2
-            missed = step * mean - np.diff(field[part], axis=k)
-            key = here[back][both].astype(np.int64) * count + here[ahead][both]
-            key, place = np.unique(key, return_inverse=True)
-            keys.append(key)
-            numbers.append(np.bincount(place).astype(np.float64))
-            totals.append(np.bincount(place, missed[both]))
-    if not keys:
-        return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
-    key, place = np.unique(np.concatenate(keys), return_inverse=True)
-    number: Floats = np.bincount(place, np.concatenate(numbers)).astype(np.float64)
-    return key, number, np.bincount(place, np.concatenate(totals)) / number
 
 
 def take_means_off(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit.axis import spectral_units
 from cubekit.errors import CorruptFileError
 from cubekit.io.decoding import Decoding
 from cubekit.io.source import FileArray, FileCube, RawReader, Source
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DTYPES",
     "INTERLEAVES",
-    "UNITS",
     "data_files",
+    "envi_units",
     "find_envi",
     "header_files",
     "read_envi",
@@ -48,19 +49,21 @@ INTERLEAVES = {
     "bip": ("y", "x", "band"),
 }
 _DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bil", ".bip", ".bsq", ".sli", ".bin")
-UNITS = {
-    **dict.fromkeys(("nanometers", "nanometer", "nm"), "nm"),
-    **dict.fromkeys(("micrometers", "micrometer", "microns", "micron", "um"), "um"),
-    **dict.fromkeys(("millimeters", "mm"), "mm"),
-    **dict.fromkeys(("centimeters", "cm"), "cm"),
-    **dict.fromkeys(("meters", "m"), "m"),
-    **dict.fromkeys(("wavenumber", "wavenumbers", "cm-1", "1/cm"), "cm-1"),
-    **dict.fromkeys(("angstroms", "angstrom"), "angstrom"),
-    "ghz": "GHz",
-    "mhz": "MHz",
-    "thz": "THz",
-    "ev": "eV",
+# what ENVI spells in a way of its own
+_UNITS = {
+    "millimeters": "mm",
+    "mm": "mm",
+    "centimeters": "cm",
+    "cm": "cm",
+    **dict.fromkeys(("wavenumber", "wavenumbers"), "cm-1"),
+    **{name.lower(): name for name in ("GHz", "MHz", "THz", "eV")},
 }
+
+
+def envi_units(stated: object) -> str | None:
+    """Short name of units as an ENVI header spells them, in any case."""
+    word = str(stated).strip().lower()
+    return _UNITS.get(word) or spectral_units(word) or spectral_units(stated)
 
 
 def find_envi(path: Path) -> tuple[Path, Path] | None:
@@ -257,8 +260,9 @@ def _wavelength_attrs(stated: str, values: npt.NDArray[np.float64]) -> dict[str,
     or start above, Raman shifts start below.
     """
     stated = stated.strip()
-    if stated.lower() in UNITS:
-        return {"units": UNITS[stated.lower()]}
+    units = envi_units(stated)
+    if units is not None:
+        return {"units": units}
     if stated and stated.lower() not in {"unknown", "index"}:
         return {"units": stated}
     safe = 350 <= values.min() <= 700 and values.max() <= 2600 and len(values) > 1

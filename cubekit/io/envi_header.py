@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cubekit.io.envi import UNITS
+from cubekit.io.envi import envi_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,7 @@ def _band_fields(
     stated = None
     if centres is not None and centres.dtype.kind in "iuf":
         stated = centres.attrs.get("units")
-        units = UNITS.get(str(stated).strip().lower(), str(stated))
+        units = envi_units(stated) or str(stated)
         # without a word readers take what looks like nm for it
         name = "Unknown" if stated is None else _UNIT_NAMES.get(units, _plain(units))
         fields["wavelength units"] = name

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit.axis import spectral_units
 from cubekit.errors import CorruptFileError
 from cubekit.io.decoding import Decoding
 from cubekit.io.source import FileArray, FileCube, Source
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["is_tiff", "read_geotiff"]
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_UNITS = {"nanometers": "nm", "micrometers": "um", "nanometer": "nm", "microns": "um"}
 
 
 def is_tiff(start: bytes) -> bool:
@@ -123,7 +123,7 @@ def _band_coords(
     if wavelength is not None:
         stated = tags[0].get("wavelength_units", tags[0].get("wavelength units", ""))
         if stated:
-            attrs = {"units": _UNITS.get(stated.lower(), stated)}
+            attrs = {"units": spectral_units(stated) or stated}
         coords["wavelength"] = xr.Variable(dim, wavelength, attrs)
     elif all(descriptions):
         coords["band_name"] = xr.Variable(dim, np.array(descriptions, dtype=np.str_))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -35,6 +36,7 @@ Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.intp]
 Graph = dict[Any, Any]
 _FAN_IN = 8  # partial products added by one task
+_WHOLE = 2**25  # bytes up to which a chunk may grow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +130,7 @@ def contract(
     if not isinstance(x, da.Array):
         return linear.applied(x, axis, thread_count(), out)
     x = filled(x)
-    pieces = _output_chunks(x.chunks[axis], matrix.shape)
+    pieces = _output_chunks(x, axis, matrix.shape[0])
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])
     dtype = result_dtype(x.dtype)
     meta = np.empty((0,) * x.ndim, dtype)
@@ -166,12 +168,20 @@ def thread_count() -> int:
     return int(dask.config.get("num_workers", None) or CPU_COUNT)
 
 
-def _output_chunks(chunks: tuple[int, ...], shape: tuple[int, int]) -> tuple[int, ...]:
-    """Chunks of the output: those of the input if the axis keeps its length."""
-    outputs, inputs = shape
-    if outputs == inputs:
+def _output_chunks(x: da.Array, axis: int, outputs: int) -> tuple[int, ...]:
+    """Chunks of the output: those of the input if the axis keeps its length.
+
+    An axis in one chunk stays in one where that is not large: few components give many
+    bands, and in slices of as few bands these would be slow to write and to join.
+    """
+    chunks: tuple[int, ...] = x.chunks[axis]
+    if outputs == x.shape[axis]:
         return chunks
     size = max(1, *chunks)
+    if len(chunks) == 1:
+        others = [max(c, default=0) for k, c in enumerate(x.chunks) if k != axis]
+        plane = math.prod(others) * result_dtype(x.dtype).itemsize
+        size = max(size, _WHOLE // max(1, plane))
     return tuple(min(size, outputs - k) for k in range(0, outputs, size)) or (0,)
 
 

@@ -59,7 +59,7 @@ class Deviations:
         before, bands, after = x.shape
         count = before * after
         if self.images:
-            out = self._room((bands, self.size + _PAD))[:, :count]
+            out = self._room((bands + 1, self.size + _PAD))[:bands, :count]
             np.subtract(
                 x.transpose(1, 0, 2),
                 shift[:, None, None],
@@ -75,6 +75,14 @@ class Deviations:
             spectra = out.reshape(before, after, bands)
             subtract_rows(x.transpose(0, 2, 1), shift, spectra)
         return out
+
+    def beside_ones(self, part: Array) -> Array:
+        """What `less` gave of images, and a last column of ones: (spectrum, band + 1).
+
+        Its product with the block gives the sums of the block with the products.
+        """
+        room = self._room((self.bands + 1, self.size + _PAD))
+        return room[:, : len(part)].T
 
     def copy(self, block: Block) -> Array:
         """Block (spectrum, band) as it is; a view if possible."""
@@ -93,6 +101,8 @@ class Deviations:
         room: Array | None = getattr(self.own, "room", None)
         if room is None:
             room = self.own.room = np.empty(shape, self.dtype)
+            if self.images:
+                room[-1] = 1
         return room
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
 
 __all__ = ["in_pieces", "least", "take"]
 
@@ -55,15 +57,48 @@ def least(measure: Any, values: Any, below: float, axes: tuple[int, ...]) -> Any
         dtype=np.float64,
         meta=np.empty((0,) * (measure.ndim + 1)),
     )
-    return da.reduction(
-        found,
-        chunk=_as_it_is,
-        combine=_least_of_parts,
-        aggregate=_least_of_parts,
-        axis=tuple(k + 1 for k in axes),
-        dtype=np.float64,
-        meta=np.empty((0,) * (measure.ndim + 1 - len(axes))),
+    return _one_after_the_other(found, tuple(k + 1 for k in axes))
+
+
+def _one_after_the_other(found: da.Array, axes: tuple[int, ...]) -> da.Array:
+    """Best of all blocks along some axes, each compared with the best before it.
+
+    A tree of comparisons would let Dask begin everywhere, and hold what neighbours
+    share all over the cube: up to all of it. In a row, with the axis of fewest blocks
+    first, it holds little more than what a row of blocks and the next one share.
+    """
+    name = f"least-{tokenize(found.name, axes)}"
+    others = [k for k in range(found.ndim) if k not in axes]
+    nested = sorted(axes, key=lambda k: -found.numblocks[k])
+    graph: dict[Any, Any] = {}
+    for kept in np.ndindex(*(found.numblocks[k] for k in others)):
+        best: Any = None
+        places = list(np.ndindex(*(found.numblocks[k] for k in nested)))
+        for number, inner in enumerate(places):
+            place = dict(zip([*others, *nested], [*kept, *inner], strict=True))
+            block = (found.name, *(place[k] for k in range(found.ndim)))
+            last = number == len(places) - 1
+            key = (name, *kept) if last else (f"{name}-run", *kept, number)
+            graph[key] = (_better_of, best, block, axes, last)
+            best = key
+    layers: HighLevelGraph = HighLevelGraph.from_collections(
+        name,
+        graph,
+        dependencies=[found],  # type: ignore[list-item]
     )
+    chunks = tuple(found.chunks[k] for k in others)
+    meta = np.empty((0,) * len(others))
+    return da.Array(layers, name, chunks, meta=meta)
+
+
+def _better_of(
+    best: Array | None, block: Array, axes: tuple[int, ...], last: bool
+) -> Array:
+    """Better of the best before and of a block, of length 1 in some axes."""
+    if best is not None:
+        both = np.concatenate([best, block], axis=axes[0])
+        block = _least_of_parts(both, (axes[0],))
+    return block.squeeze(axes) if last else block
 
 
 def in_pieces(x: Array | da.Array) -> Array | da.Array:
@@ -141,7 +176,7 @@ def _least_of_block(
     return np.expand_dims(found, tuple(k + 1 for k in axes))
 
 
-def _least_of_parts(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
+def _least_of_parts(x: Array, axis: tuple[int, ...]) -> Array:
     """Least by measure, then by position, of (3, ...)."""
     order = [k for k in range(x.ndim) if k not in axis]
     kept = [x.shape[k] for k in order]
@@ -150,8 +185,4 @@ def _least_of_parts(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
     least = measure == measure.min(axis=-1, keepdims=True)
     at = np.where(least, position, np.inf).argmin(axis=-1)
     found = np.take_along_axis(flat, at[None, ..., None], axis=-1)[..., 0]
-    return np.expand_dims(found, axis) if keepdims else found
-
-
-def _as_it_is(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
-    return x
+    return np.expand_dims(found, axis)

@@ -33,10 +33,12 @@ def gram(x: Array) -> Array:
     tall, wide = _TILES[x.strides[0] < x.strides[1]][columns > _MANY_COLUMNS]
     for a in range(0, columns, tall):
         rows = slice(a, min(a + tall, columns))
-        for b in range(a, columns, wide):
-            part = slice(b, min(b + wide, columns))
-            _multiply(x[:, rows], x[:, part], out[rows, part])
-            out[part, rows] = out[rows, part].T
+        whole = a + (columns - a) // wide * wide
+        if whole > a:
+            _multiply_tiles(x[:, rows], x[:, a:whole], wide, out[rows, a:whole])
+        if whole < columns:
+            _multiply(x[:, rows], x[:, whole:], out[rows, whole:])
+        out[a:, rows] = out[rows, a:].T
     return out
 
 
@@ -53,6 +55,31 @@ def product(a: Array, b: Array) -> Array:
     return out
 
 
+def _multiply_tiles(a: Array, b: Array, wide: int, out: Array) -> None:
+    """Put a' b into `out`, for all tiles of so many columns of b in one call."""
+    m, tiles = a.shape[1], b.shape[1] // wide
+    depth = _depth(m * wide)
+    whole = len(a) // depth * depth
+    left = a[:whole].reshape(-1, depth, m).swapaxes(1, 2)
+    # (tile, slice, row, column)
+    right = b[:whole].reshape(-1, depth, tiles, wide).transpose(2, 0, 1, 3)
+    found = np.add.reduce(left @ right, axis=1)
+    out[:] = found.swapaxes(0, 1).reshape(out.shape)
+    if whole < len(a):
+        _add_rest(a[whole:], b[whole:], wide, out)
+
+
+def _add_rest(a: Array, b: Array, wide: int, out: Array) -> None:
+    """Add the product of the last rows to `out`, tile by tile."""
+    for k in range(0, b.shape[1], wide):
+        out[:, k : k + wide] += a.T @ b[:, k : k + wide]
+
+
+def _depth(products: int) -> int:
+    """Rows of a slice: a power of two, as most blocks are, so that none are left."""
+    return 1 << (max(1, min(_DEPTH, PRODUCT // max(1, products))).bit_length() - 1)
+
+
 def _multiply(a: Array, b: Array, out: Array) -> None:
     """Put a' b into `out`, as the sum of the products of slices of rows."""
     m, n = out.shape
@@ -61,8 +88,7 @@ def _multiply(a: Array, b: Array, out: Array) -> None:
         _multiply(a[:, :half], b, out[:half])
         _multiply(a[:, half:], b, out[half:])
         return
-    # a power of two, as most blocks are: no rows are left over
-    depth = 1 << (max(1, min(_DEPTH, PRODUCT // max(1, m * n))).bit_length() - 1)
+    depth = _depth(m * n)
     whole = len(a) // depth * depth
     left = a[:whole].reshape(-1, depth, m).swapaxes(1, 2)
     np.add.reduce(left @ b[:whole].reshape(-1, depth, n), axis=0, out=out)

@@ -20,7 +20,7 @@ from cubekit.kernels.chunked import filled, thread_count
 from cubekit.kernels.deviations import Deviations, column_sums
 from cubekit.kernels.layout import memory_order, result_dtype
 from cubekit.kernels.pooling import Moments, merge, pooled_mean, pooled_scatter
-from cubekit.kernels.products import gram
+from cubekit.kernels.products import gram, product
 from cubekit.kernels.tree import fold_chunks
 
 __all__ = ["array_moments", "moments"]
@@ -40,6 +40,8 @@ _PARTS = 8
 # out over so many blocks, and float64 takes twice as long
 _FLOAT32_WORK = 2**30
 _FLOAT32_RANGE = (1e-20, 1e30)
+# bands below which the sums of images come with their products, in one go over a block
+_FEW = 32
 # blocks whose sums are kept apart, whatever the number of threads
 _BLOCKS_A_RUN = 8
 
@@ -184,13 +186,20 @@ class _Work:
         start = self.apart.less(_first(block), np.zeros(self.apart.bands))
         shift = column_sums(start) / self.dtype.type(len(start))
         part = self.apart.less(block, shift)
-        rest = column_sums(part) / self.dtype.type(len(part))
-        if not np.isfinite(rest).all():
+        count = len(part)
+        if self.apart.images and self.apart.bands < _FEW:
+            sums_last = product(self.apart.beside_ones(part), part)
+            products, rest = sums_last[:-1], sums_last[-1] / self.dtype.type(count)
+            if not np.isfinite(rest).all():
+                return None
+        else:
+            rest = column_sums(part) / self.dtype.type(count)
+            if not np.isfinite(rest).all():
+                return None
+            products = gram(part)
+        if not self._in_range(products):
             return None
-        product = gram(part)
-        if not self._in_range(product):
-            return None
-        return _Part(len(part), len(part), len(part), shift, rest, product)
+        return _Part(count, count, count, shift, rest, products)
 
     def _with_gaps(self, block: Block) -> _Part:
         """Part of a block of which some spectra may not count, or more than others."""

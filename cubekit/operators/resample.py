@@ -56,7 +56,9 @@ def resample_operator(
     AxisMismatchError
         If the axes are in different units, or no centre lies on the axis.
     ValueError
-        If a width is not positive, or there is not one for each band.
+        If a width is not positive, there is not one for each band, or no band.
+    TypeError
+        If `target` is no axis and no array of numbers.
 
     Warns
     -----
@@ -92,7 +94,7 @@ def resample_operator(
            [0. , 0. , 1. , 0. ]])
     """
     if not isinstance(target, Axis):
-        centres = np.atleast_1d(np.asarray(target))
+        centres = _centres(target)
         _require_sorted(centres, axis)
         target = Axis(axis.dim, centres, axis.name, axis.units)
     _require_same_units(axis, target)
@@ -140,6 +142,28 @@ def resample_operator(
     )
 
 
+def _centres(target: Any) -> npt.NDArray[Any]:
+    """Centres of bands as an array; refused where they are no numbers."""
+    lead = "resample: the bands wanted are centres, an Axis, or the bands of a cube."
+    give = "Give numbers: target=[450.0, 550.0, 650.0], or target=other_cube."
+    if hasattr(target, "data_vars"):
+        names = ", ".join(map(repr, target.data_vars)) or "no variables"
+        raise TypeError(
+            f"{lead} target is a Dataset with {names}. Give one of its variables: "
+            "target=dataset[name]."
+        )
+    try:
+        centres = np.atleast_1d(np.asarray(target))
+    except ValueError:  # sequences of unequal length
+        centres = np.array([None])
+    if centres.dtype.kind not in "iuf":
+        found = repr(target) if len(repr(target)) < 60 else type(target).__name__
+        raise TypeError(f"{lead} target={found} holds no numbers. {give}")
+    if not centres.size:
+        raise ValueError(f"{lead} target={target!r} is empty. {give}")
+    return centres
+
+
 def _require_same_units(axis: Axis, target: Axis) -> None:
     if differ(axis.units, target.units):
         raise AxisMismatchError(
@@ -150,7 +174,7 @@ def _require_same_units(axis: Axis, target: Axis) -> None:
 
 
 def _require_sorted(centres: npt.NDArray[Any], axis: Axis) -> None:
-    if centres.ndim != 1 or centres.dtype.kind not in "iuf":
+    if centres.ndim != 1:
         return  # an Axis says what is wrong with them
     step = np.diff(centres.astype(np.float64))
     turns = np.flatnonzero(step * np.sign(step[:1]) <= 0)

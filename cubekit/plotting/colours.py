@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.errors import CoordinateError
+from cubekit.spectral import nanometres
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,17 +31,11 @@ Array = npt.NDArray[np.float64]
 
 _TRUE_COLOUR = {"red": 640.0, "green": 550.0, "blue": 460.0}  # nm
 _WITHIN = 50.0  # nm: farther away it is another colour
-_NANOMETRES = {
-    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1.0),
-    **dict.fromkeys(("um", "µm", "μm", "micrometer", "micrometers", "microns"), 1e3),
-    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e9),
-    **dict.fromkeys(("angstrom", "Angstrom"), 0.1),
-}
 
 
 def true_colour(axis: Axis) -> list[int]:
     """Positions of the good bands nearest to red, green and blue."""
-    scale = _NANOMETRES.get((axis.units or "").strip())
+    scale = nanometres(axis.units)
     middle = (axis.values[0] + axis.values[-1]) / 2
     paste = ", ".join(f"{v:.4g}" for v in (axis.values[-1], middle, axis.values[0]))
     remedy = f"Give three of its values: bands=({paste})."

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 from scipy import sparse
 
 from cubekit import kernels
 from cubekit.operators import AxisOperator
 from cubekit.reduction.fitted import FittedReduction
 from cubekit.reduction.samples import sample_weights
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = ["LinearReduction"]
 
@@ -54,20 +50,15 @@ class LinearReduction(FittedReduction):
 
     def _rest_of(self, cube: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("residual")
-        n = len(fitted.axis)
-        identity = AxisOperator(
-            sparse.csr_array(
-                (np.ones(len(fitted.good)), (fitted.good, fitted.good)), (n, n)
-            ),
-            fitted.axis,
-            fitted.axis,
-            "identity",
-        )
-        mean, gaps = fitted.on_axis(fitted.mean), fitted.on_axis(0 * fitted.mean)
-        apart = identity.affine(cube, shift=mean, offset=gaps)
+        scores = self.transform(cube)
+        mean = fitted.on_axis(fitted.mean)
+        rounded = mean.astype(scores.dtype)
         every = np.arange(len(fitted.component))
-        explained = self._backward(every)(self.transform(cube))
-        return apart - explained.transpose(*apart.dims)
+        # what rounding takes from the mean, the rebuilt cube gives back
+        explained = self._backward(every).affine(scores, offset=mean - rounded)
+        apart = cube - xr.DataArray(rounded, dims=fitted.axis.dim)
+        rest = apart - explained.transpose(*apart.dims)
+        return rest.where(np.isfinite(rest))
 
     def evaluate(
         self, cube: xr.DataArray, *, weights: xr.DataArray | None = None
@@ -87,7 +78,9 @@ class LinearReduction(FittedReduction):
             ``explained_by_scores`` (component): variance of the scores over the total
             variance. ``r2_fit_mean``: 1 - SSE / SST with SST about the mean of the fit.
             ``r2_own_mean``: the same about the mean of `cube`. ``rmse`` (band).
-            ``n_samples``.
+            ``n_samples``. Of a cube whose spectra are all alike there is no variance
+            to explain: `r2_own_mean` is NaN, and `explained_by_scores` 0.
+            `r2_fit_mean` is NaN if they all are the mean of the fit.
 
         Notes
         -----
@@ -123,13 +116,16 @@ class LinearReduction(FittedReduction):
             "ki,ij,kj->k", fitted.forward, spread, fitted.forward, optimize=True
         ) * np.sum(fitted.backward**2, axis=0)
         total = float(np.trace(spread))
-        with np.errstate(all="ignore"):  # no variance: no share of it is known
-            r2_fit_mean = 1 - error.sum() / np.trace(about_fit)
-            r2_own_mean = 1 - error.sum() / np.float64(total)
+        # a cube that does not vary has the variance of rounding, or none
+        least = (4 * np.finfo(np.float64).eps) ** 2 * float(found.mean @ found.mean)
+        unexplained = float(error.sum())
         return self._report(
             found.samples,
-            by_scores / total if total else 0 * by_scores,
-            (float(r2_fit_mean), float(r2_own_mean)),
+            by_scores / total if total > least else 0 * by_scores,
+            (
+                _r2(unexplained, float(np.trace(about_fit)), least),
+                _r2(unexplained, total, least),
+            ),
             np.sqrt(error),
         )
 
@@ -153,3 +149,8 @@ class LinearReduction(FittedReduction):
             fitted.axis,
             f"inverse of {self._label()}",
         )
+
+
+def _r2(error: float, total: float, least: float) -> float:
+    """Share of a total that is no error; NaN if there is nothing to share."""
+    return 1 - error / total if total > least else float("nan")

@@ -7,12 +7,13 @@ from cubekit.spectral.normalisation import normalize
 from cubekit.spectral.resampling import resample
 from cubekit.spectral.similarity import spectral_angle
 from cubekit.spectral.smoothing import savgol_filter
-from cubekit.spectral.units import convert_axis
+from cubekit.spectral.units import convert_axis, nanometres
 
 __all__ = [
     "band_ratio",
     "convert_axis",
     "mark_bad",
+    "nanometres",
     "normalize",
     "normalized_difference",
     "remove_continuum",

@@ -65,13 +65,21 @@ def mark_bad(
     axis = Axis.from_cube(cube, coord)
     good = np.ones(len(axis), np.bool_) if axis.good is None else axis.good.copy()
     unit = f" {axis.units}" if axis.units else ""
-    if not isinstance(ranges, Iterable):
+    given: object = ranges
+    if isinstance(given, str) or not isinstance(given, Iterable):
         raise TypeError(
             f"mark_bad: ranges={ranges!r} is a {type(ranges).__name__}. Each range is "
             "a pair of numbers. Give pairs: ranges=[(1340, 1460), (1790, 1960)]."
         )
-    for given in ranges:
-        low, high = _checked(given)
+    pairs = list(ranges)
+    if len(pairs) == 2 and all(np.ndim(end) == 0 for end in pairs):
+        one = f"({pairs[0]}, {pairs[1]})"
+        raise ValueError(
+            f"mark_bad: ranges={one} is one pair. There can be many, so that a list "
+            f"of them is wanted. Give a list: ranges=[{one}]."
+        )
+    for pair in pairs:
+        low, high = _checked(pair)
         inside = (axis.values >= low) & (axis.values <= high)
         if not inside.any():
             span = f"{axis.values.min():g} to {axis.values.max():g}{unit}"

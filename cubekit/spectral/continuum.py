@@ -18,6 +18,8 @@ __all__ = ["remove_continuum"]
 
 Floats = npt.NDArray[np.float64]
 
+_PASSES = 3  # in search of samples that are no corners, measured best
+
 
 def remove_continuum(cube: xr.DataArray, *, coord: str | None = None) -> xr.DataArray:
     r"""Spectra divided by their upper convex hull.
@@ -71,7 +73,8 @@ def remove_continuum(cube: xr.DataArray, *, coord: str | None = None) -> xr.Data
 
     def divide(spectra: Floats) -> Floats:
         hull = _upper_hull(x, spectra[:, order])[:, order]
-        return spectra / np.where(hull > 0, hull, np.nan)
+        np.copyto(hull, np.nan, where=hull <= 0)
+        return np.divide(spectra, hull, out=hull)
 
     result = map_spectra(divide, cube, axis, what="remove_continuum")
     result.attrs = derived_attrs(cube, "1", how="continuum removed")
@@ -84,26 +87,32 @@ def _upper_hull(x: Floats, y: Floats) -> Floats:
 
     # all samples that there are, one spectrum after the other
     there = np.isfinite(y)
-    count = there.sum(axis=1)
-    count = count[count > 0]
-    hull = np.full_like(y, np.nan)
-    if not len(count):
-        return hull
-    if there.all():  # a mask costs as much as the rest
+    is_whole = bool(there.all())
+    if is_whole:  # a mask costs as much as the rest
+        count = np.full(len(y), len(x))
         height, place = y.ravel(), np.tile(x, len(y))
     else:
+        count = np.count_nonzero(there, axis=1)
+        count = count[count > 0]
         height, place = y[there], np.broadcast_to(x, y.shape)[there]
+    if not len(height):
+        return np.full_like(y, np.nan)
     last = np.cumsum(count) - 1
-    first = last + 1 - count
 
-    # one under the line between its neighbours is no corner
+    # one under the line between its neighbours is no corner; nor is one under the line
+    # between those that are left, as long as it pays to look for them
+    left = np.arange(len(place))
     slope, step = _slopes(place, height, last)
-    above = np.ones(len(place), np.bool_)
-    above[1:] = slope[:-1] > slope[1:]
-    above[first] = above[last] = True
-    left = np.flatnonzero(above)
-    last, first = np.searchsorted(left, last), np.searchsorted(left, first)
-    slope, step = _slopes(place[left], height[left], last)
+    for _ in range(_PASSES):
+        above = np.ones(len(left), np.bool_)
+        np.greater(slope[:-1], slope[1:], out=above[1:])
+        above[last] = True
+        above[last[:-1] + 1] = True  # the first of the next spectrum
+        kept = np.flatnonzero(above)
+        last = np.searchsorted(kept, last)
+        left = left.take(kept)
+        slope, step = _slopes(place.take(left), height.take(left), last)
+    first = np.concatenate([[0], last[:-1] + 1])
 
     # slopes from 0 to 1 in each spectrum, and each spectrum 2 below the one before,
     # with a step between, so that no two of them pool
@@ -127,10 +136,9 @@ def _upper_hull(x: Floats, y: Floats) -> Floats:
     rise[edge] = (y0[edge + 1] - y0[edge]) / (x0[edge + 1] - x0[edge])
     line = (place - np.repeat(x0, size)) * np.repeat(rise, size) + np.repeat(y0, size)
     np.maximum(line, height, out=line)
-    if len(line) < hull.size:
+    hull: Floats = line.reshape(-1, y.shape[1]) if is_whole else np.full_like(y, np.nan)
+    if not is_whole:
         hull[there] = line
-    else:
-        hull = line.reshape(hull.shape)
     return hull
 
 

@@ -51,7 +51,9 @@ def resample(
     AxisMismatchError
         If the bands wanted are in other units, or none lies on the axis of the cube.
     ValueError
-        If a width is not positive, or there is not one for each band.
+        If a width is not positive, there is not one for each band, or no band.
+    TypeError
+        If `target` is none of these.
 
     Warns
     -----

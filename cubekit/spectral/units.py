@@ -16,7 +16,7 @@ from cubekit.operators.attributes import VALUE_ATTRS, derived_attrs, units_of
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["convert_axis"]
+__all__ = ["convert_axis", "nanometres"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -162,6 +162,14 @@ def convert_axis(
         width_attrs = cube.coords["fwhm"].attrs | {"units": new.name}
         coords["fwhm"] = xr.Variable(dim, axis.fwhm / jacobian, width_attrs)
     return result.assign_coords(coords)
+
+
+def nanometres(units: str | None) -> float | None:
+    """Nanometres in a unit of wavelength; None for any other unit."""
+    unit = _unit(units)
+    if unit is None or unit.quantity != "wavelength":
+        return None
+    return 10.0 ** (unit.exponent + 9)
 
 
 def _unit(units: str | None) -> _Unit | None:
