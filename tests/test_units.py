@@ -107,6 +107,20 @@ def test_widths_cover_the_same_light():
     np.testing.assert_allclose(got["fwhm"], exact, rtol=1e-4)
 
 
+@pytest.mark.parametrize("density", [False, True])
+def test_a_shift_has_other_units_of_energy_and_no_wavelength(density):
+    shift = np.array([-200.0, 0.0, 100.0])
+    cube = cube_of(np.ones(3), shift, "cm-1", "raman_shift", fwhm=[4.0, 4, 4])
+    got = ck.convert_axis(cube, "meV", density=density)
+    each = 1e5 * scipy.constants.h * scipy.constants.c / scipy.constants.e
+    np.testing.assert_allclose(got["raman_shift"], shift * each)
+    np.testing.assert_allclose(got["fwhm"], 4 * each)
+    np.testing.assert_allclose(got, 1 / each if density else 1)
+    assert got["raman_shift"].attrs["units"] == "meV"
+    with pytest.raises(ck.CoordinateError, match=r"is a shift.*Add the line"):
+        ck.convert_axis(cube, "nm")
+
+
 def test_the_order_of_samples_and_the_values_stay():
     cube = cube_of(np.cos(X), attrs={"units": "1"})
     got = ck.convert_axis(cube, "eV")
