@@ -773,7 +773,7 @@ def test_the_repr_has_what_is_not_the_default():
 
 def test_without_torch_the_way_to_install_it_is_said(monkeypatch):
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r'pip install "cubekit\[torch\]"'):
+    with pytest.raises(ImportError, match=r'copy of cubekit: pip install "\.\[torch'):
         ck.Autoencoder(2)
 
 

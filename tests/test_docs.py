@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -73,18 +74,59 @@ def test_python_of_the_documents_is_executed_where_they_are_built():
         assert blocks(page.read_text("utf-8"), "python") == [], page
 
 
-def test_commands_of_the_quickstart_run(tmp_path, monkeypatch):
-    commands = blocks((ROOT / "docs/quickstart.md").read_text("utf-8"), "sh")[1]
-    ck.save_cube(ck.datasets.scene((12, 16)), tmp_path / "scene.nc", progress=False)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMANDS = {
+    page.stem: lines
+    for page in PAGES
+    if (
+        lines := [
+            line
+            for block in blocks(page.read_text("utf-8"), "sh")
+            for line in block.splitlines()
+        ]
+    )
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*bands")
+@pytest.mark.parametrize("page", COMMANDS)
+def test_commands_of_the_documents_run(page, tmp_path, monkeypatch):
+    """All of cubekit, in the order of the page; .ci/run does the others."""
+    scene = ck.save_cube(ck.datasets.scene((12, 16)), tmp_path / "scene.nc")
+    (tmp_path / "scenes").mkdir()
+    for name in ("one.nc", "two.nc"):
+        shutil.copy(scene, tmp_path / "scenes" / name)
+    (tmp_path / "recipe.toml").write_text(
+        '[[step]]\ndo = "savgol_filter"\nwindow_length = 11\n'
+    )
     monkeypatch.chdir(tmp_path)
-    for line in commands.splitlines():
+    others = (ROOT / ".ci/run").read_text("utf-8") + "sphinx-build"  # a test below
+    for line in COMMANDS[page]:
         program, *words = shlex.split(line, comments=True)
-        assert program == "cubekit"
+        if program != "cubekit":
+            assert program in others, line
+            continue
         if words[0] == "view":  # would go on until stopped
             words.append("--help")
-        done = CliRunner().invoke(main, words)
+        files = [sorted(map(str, tmp_path.glob(word))) or [word] for word in words]
+        done = CliRunner().invoke(main, [name for found in files for name in found])
         assert done.exit_code == 0, (line, done.output)
-    assert (tmp_path / "look.png").exists()
+
+
+def test_the_line_that_makes_bash_complete_does(tmp_path):
+    page = (ROOT / "docs/guide/command_line.md").read_text("utf-8")
+    (line,) = re.findall(r"`(eval .*?)`", page)
+    program = tmp_path / "cubekit"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cubekit "$@"\n')
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", f"{line}; complete -p cubekit"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("complete ")
 
 
 def test_files_that_the_readme_refers_to_are_there():

@@ -1,6 +1,9 @@
 """The contraction, against a dense product, in every layout."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import dask
 import dask.array as da
@@ -96,8 +99,11 @@ def test_unsigned_values_do_not_wrap_in_a_difference():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_one_bad_value_changes_exactly_the_outputs_that_it_supports(bad, axis, dtype):
-    matrix = banded()
+@pytest.mark.parametrize("width", [7, 31])
+def test_one_bad_value_changes_exactly_the_outputs_that_it_supports(
+    bad, axis, dtype, width
+):
+    matrix = banded(width=width)
     shape = [23, 19]
     shape.insert(axis, N)
     x = np.random.default_rng(3).normal(size=shape).astype(dtype)
@@ -114,6 +120,45 @@ def test_one_bad_value_changes_exactly_the_outputs_that_it_supports(bad, axis, d
         hit[tuple(index)] = matrix.toarray()[:, sample[axis]] != 0
         assert np.isnan(got[hit]).all()
         np.testing.assert_array_equal(got[~hit], clean[~hit])
+
+
+@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_bad_value_leaves_all_other_bits_in_every_layout(number, dtype):
+    axis, x = next(itertools.islice(layouts(), number, None))
+    clean = x.astype(dtype, order="K")
+    spoilt = clean.copy(order="K")
+    place = [2, 2, 2]
+    place[axis] = 30
+    spoilt[tuple(place)] = np.nan
+    if any(step < 0 for step in x.strides):  # which copies do not keep
+        clean, spoilt = (v[::-1, ::-1, ::-1] for v in (clean, spoilt))
+    hit = dense_product(banded(), np.isnan(spoilt).astype(float), axis) != 0
+    clean, got = (kernels.contract(v, banded(), axis) for v in (clean, spoilt))
+    np.testing.assert_array_equal(np.isnan(got), hit)
+    np.testing.assert_array_equal(got[~hit], clean[~hit])
+
+
+def test_rows_that_run_backwards_keep_their_bits_too():
+    x = np.random.default_rng(7).normal(size=(32, 79)).astype(np.float32)[::-1]
+    row = sparse.csr_array(([0.3, -0.4, 0.7], [40, 41, 42], [0, 3]), (1, 79))
+    clean = kernels.contract(x, row, 1)
+    x[[3, 20], 41] = np.nan
+    got = kernels.contract(x, row, 1)
+    assert np.flatnonzero(np.isnan(got)).tolist() == [3, 20]
+    np.testing.assert_array_equal(np.delete(got, [3, 20]), np.delete(clean, [3, 20]))
+
+
+def test_the_bits_are_kept_by_the_products_of_another_processor():
+    # OpenBLAS multiplies otherwise on each; this one is in all that have 64 bits
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "bad_value", __file__],
+        env={**os.environ, "OPENBLAS_CORETYPE": "Nehalem"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -113,8 +113,10 @@ def test_a_segment_that_is_too_short_is_nan_and_said_once():
     cube = line(x, x**2)
     with pytest.warns(
         UserWarning, match=r"fewer than 3 samples give NaN: 50 to 51 nm$"
-    ):
-        got = ck.savgol_filter(cube, 5, 2, max_gap=10)
+    ) as record:
+        got = ck.savgol_filter(cube.chunk(wavelength=2), 5, 2, max_gap=10).compute()
+    assert len(record) == 1
+    assert record[0].filename == __file__
     assert np.isnan(got).values.tolist() == [False] * 5 + [True] * 2 + [False] * 4
     np.testing.assert_allclose(
         got.dropna("wavelength"), np.delete(x, [5, 6]) ** 2, atol=1e-9
@@ -151,6 +153,40 @@ def test_a_lazy_cube_stays_lazy_and_keeps_its_chunks(make_cube, count_computes):
         (ck.derivative_operator(axis) @ ck.savgol_operator(axis, 5))(result)
         assert result.chunks == cube.chunks
     assert computed == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("axis", [0, 2])
+@pytest.mark.parametrize("chunks", [None, 1, {"wavelength": 9, "x": 2}, "file"])
+def test_one_bad_sample_changes_no_other_bit_in_any_chunks_or_storage(
+    tmp_path, bad, dtype, axis, chunks
+):
+    def stored(values, name):
+        dims = ["y", "x"]
+        dims.insert(axis, "wavelength")
+        bands = {"wavelength": 400 + 7.4 * np.arange(60)}
+        cube = xr.DataArray(values, bands, dims, name="radiance")
+        if chunks is None:
+            return cube
+        if chunks == "file":
+            return ck.open_cube(ck.save_cube(cube, tmp_path / f"{name}.nc"))
+        return cube.chunk(chunks)
+
+    shape, place = [7, 3], [6, 2]
+    shape.insert(axis, 60)
+    place.insert(axis, 15)
+    values = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    clean = stored(values, "clean")
+    smooth = ck.savgol_operator(ck.Axis.from_cube(clean), 21, 3)
+    spoilt = values.copy()
+    spoilt[tuple(place)] = bad
+    hit = np.zeros(shape, bool)
+    place[axis] = slice(None)
+    hit[tuple(place)] = smooth.support.toarray()[:, 15]
+    got = smooth(stored(spoilt, "spoilt")).values
+    np.testing.assert_array_equal(np.isnan(got), hit)
+    np.testing.assert_array_equal(got[~hit], smooth(clean).values[~hit])
 
 
 REFUSED = [

@@ -427,6 +427,36 @@ def test_at_most_three_tasks_a_chunk_and_component(function, chunks):
     assert added <= 3 * components * cube.data.npartitions
 
 
+@pytest.mark.parametrize("chunks", [{"z": 1}, {"z": 1, "y": 30}, {"z": 5, "y": 1}])
+@pytest.mark.parametrize(
+    ("function", "components"),
+    [
+        (ck.laplacian, 2),
+        (ck.gradient_magnitude, 2),
+        (ck.hessian_norm, 4),
+        (ck.hessian_eigenvalues, 4),
+    ],
+)
+def test_sums_and_norms_add_three_tasks_a_chunk_and_component_at_most(
+    function, components, chunks
+):
+    cube = cube_of(
+        np.zeros((5, 120, 40), np.float32), z=range(5), y=range(120), x=range(40)
+    ).chunk(chunks)
+    added = len(function(cube).data.__dask_graph__()) - len(cube.data.__dask_graph__())
+    assert added <= 3 * components * cube.data.npartitions
+
+
+def test_a_divergence_adds_three_tasks_a_chunk_and_component_at_most():
+    cube = cube_of(
+        np.zeros((5, 120, 40), np.float32), z=range(5), y=range(120), x=range(40)
+    ).chunk({"z": 1, "y": 30})
+    slope = ck.gradient(cube)
+    added = len(ck.divergence(slope).data.__dask_graph__())
+    added -= len(slope.data.__dask_graph__())
+    assert added <= 3 * 2 * cube.data.npartitions
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_any_order_of_memory_gives_the_same(order):
     values = np.random.default_rng(0).normal(size=(4, 9, 8))

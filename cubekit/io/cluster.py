@@ -8,6 +8,7 @@ import math
 import sys
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask.array as da
@@ -145,7 +146,7 @@ def compute_on_cluster(client: Any, sinks: list[Any]) -> Iterator[Any]:
             continue
         for future in batch:
             _require_finished(future, places[future.key])
-        yield from watch.waited(client.gather(batch, asynchronous=True))
+        yield from watch.waited(partial(client.gather, batch, asynchronous=True))
         del batch, future
 
 
@@ -166,15 +167,19 @@ class _Watch:
         elif now - self._well > _PATIENCE:
             raise _lost(f"it has had no workers for {_PATIENCE:g} seconds")
 
-    def waited(self, awaitable: Any) -> Any:
-        """Result of something that happens in the thread of the client."""
+    def waited(self, begin: Callable[[], Any]) -> Any:
+        """Result of something that is begun, and happens in the thread of the client.
+
+        It is begun again if a worker is lost meanwhile: the scheduler would try for
+        half a minute to reach the dead one.
+        """
 
         async def result() -> Any:
-            return await awaitable
+            return await begin()
 
-        task = asyncio.run_coroutine_threadsafe(
-            result(), self._client.loop.asyncio_loop
-        )
+        loop = self._client.loop.asyncio_loop
+        there = set(_workers(self._client))
+        task = asyncio.run_coroutine_threadsafe(result(), loop)
         while True:
             try:
                 return task.result(1.0)
@@ -182,6 +187,11 @@ class _Watch:
                 if task.done():
                     raise
                 self.look()
+                left = set(_workers(self._client))
+                if there - left:
+                    task.cancel()
+                    task = asyncio.run_coroutine_threadsafe(result(), loop)
+                there = left
             except (asyncio.CancelledError, OSError) as error:
                 raise _lost(str(error) or "its scheduler is gone") from error
 

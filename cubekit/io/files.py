@@ -36,12 +36,16 @@ class Files:
 
     def write(self, handle: int, data: memoryview, offset: int) -> int:
         """Write at an offset; return how many bytes were."""
-        os.lseek(handle, offset, os.SEEK_SET)
+        if hasattr(os, "pwrite"):
+            return os.pwrite(handle, data, offset)
+        os.lseek(handle, offset, os.SEEK_SET)  # Windows
         return os.write(handle, data)
 
     def read(self, handle: int, size: int, offset: int) -> bytes:
         """Read at an offset."""
-        os.lseek(handle, offset, os.SEEK_SET)
+        if hasattr(os, "pread"):
+            return os.pread(handle, size, offset)
+        os.lseek(handle, offset, os.SEEK_SET)  # Windows
         return os.read(handle, size)
 
     def truncate(self, handle: int, size: int) -> None:

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from cubekit.kernels.deviations import subtract_rows
 from cubekit.kernels.masked import clear, spoil
 from cubekit.kernels.refit import LocalFit, Refit
+from cubekit.kernels.repeating import multiply_again
 from cubekit.kernels.support import Support
 from cubekit.kernels.tiles import used_columns
-from cubekit.kernels.tiling import SPECTRA_AT_LEAST, Tiling
+from cubekit.kernels.tiling import Tiling
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -32,8 +33,8 @@ Places = npt.NDArray[np.intp]
 Block = tuple[slice, slice]
 
 _SAMPLES_WORTH_A_THREAD = 2**19
-# tainted spectra that are mended together, while their blocks are in cache
-_TAINTED = 128
+# tainted spectra that are mended together: a few would leave their products empty
+_TAINTED = 2048
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
 # values of a block: spectra are read twice, to look for NaN and to multiply, the second
@@ -92,6 +93,8 @@ class Blockwise:
         self.in_place = (
             self.x.dtype == y.dtype
             and self.x.strides[-1] == self.x.itemsize
+            # BLAS takes no rows that overlap or run backwards
+            and self.x.strides[-2] >= self.x.shape[-1] * self.x.itemsize
             and (self.spectra or widest <= _COLUMNS_IN_PLACE)
             and all(run.scattered is None for run in runs)
             and self.used is None
@@ -181,22 +184,36 @@ class Blockwise:
         bad = ~np.isfinite(x)
         clear(x, bad)
         self.tiling.multiply(self.weights, self.tiling.inputs(x), outputs)
+        self._hold(x, bad, y)
+        return np.asarray(bad.any(axis=1))
+
+    def _hold(self, x: Array, bad: Array, y: Array) -> None:
+        """Spoil or fit again the outputs that a bad sample supports."""
         spoilt = self.support.spoilt(bad)
         if self.refit is None:
             spoil(y, spoilt)
         else:
             self.refit(x, bad, y, spoilt)
-        return np.asarray(bad.any(axis=1))
 
     def _mend(self, hit: Places) -> None:
         """Multiply a few spectra again, with each NaN and Inf held to its outputs."""
-        # so many as to take the road in BLAS that whole blocks take
-        padded = np.pad(hit, (0, -len(hit) % SPECTRA_AT_LEAST), mode="edge")
-        source, of_x = self._entries(self.x, padded)
-        target, of_y = self._entries(self.y, padded)
+        source, of_x = self._entries(self.x, hit)
+        target, of_y = self._entries(self.y, hit)
         x = self._copied(source[of_x] if self.spectra else source[of_x][None])
         y: Array = np.empty((len(x), self.y.shape[1], *x.shape[2:]), self.y.dtype)
-        self._localise(x, y, self.tiling.outputs(y))
+        bad = ~np.isfinite(x)
+        clear(x, bad)
+        total = self.x.shape[0 if self.spectra else 2]
+        multiply_again(
+            self.tiling,
+            self.weights,
+            x,
+            y,
+            places=hit % total,
+            total=total,
+            block=self.size,
+        )
+        self._hold(x, bad, y)
         self._finish(y)
         target[of_y] = y if self.spectra else y[0]
 

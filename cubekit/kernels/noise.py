@@ -112,9 +112,10 @@ def _leaf(
     for direction, edge in zip(along, edges, strict=True):
         parts = []
         for low, high in _pairs(x, axis, direction, edge):
-            apart = np.subtract(
-                high, low, dtype=result_dtype(x.dtype), casting="unsafe"
-            )
+            with np.errstate(invalid="ignore"):  # Inf less Inf is left out as NaN is
+                apart = np.subtract(
+                    high, low, dtype=result_dtype(x.dtype), casting="unsafe"
+                )
             if keep is not None:
                 apart = apart.take(keep, axis)
             equal = ~apart.any(axis=axis, keepdims=True)

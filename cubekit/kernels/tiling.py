@@ -22,13 +22,13 @@ from cubekit.kernels.tiles import Run, cut
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["SPECTRA_AT_LEAST", "Tiling"]
+__all__ = ["Tiling"]
 
 Array = npt.NDArray[Any]
 
 # outputs a tile, measured best where pixels are contiguous and where spectra are
 _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
-SPECTRA_AT_LEAST = 16
+_SPECTRA_AT_LEAST = 16
 # values of a piece where spectra are contiguous, so that it stays in cache
 _PIECE = 2**18
 
@@ -49,7 +49,7 @@ class Tiling:
         if spectra:
             most = min(most, _PIECE // max(1, matrix.shape[1]))
         # spectra of a product
-        self.piece = max(1, most // SPECTRA_AT_LEAST) * SPECTRA_AT_LEAST
+        self.piece = max(1, most // _SPECTRA_AT_LEAST) * _SPECTRA_AT_LEAST
 
     def dense(self, data: Array) -> list[Array]:
         """Tiles of each run, with `data` (..., entry) in place of the entries."""

@@ -52,19 +52,11 @@ def test_fit_of_a_tall_matrix_is_not_slower_than_scikit_learn(samples, bands):
         f"\n{samples} x {bands}: ours {ours / copy:.1f} copies, scikit-learn "
         f"{theirs / copy:.1f}; ratio {ours / theirs:.2f} (goal: at most 1)"
     )
-    # at 425 bands both are bound by the same products: what is left is noise
-    assert ours <= 1.1 * theirs
+    assert ours <= theirs
 
 
-@pytest.mark.parametrize(
-    ("dims", "most"),
-    [
-        (("wavelength", "y", "x"), 3),
-        # short rows of 15: BLAS multiplies them at half the speed
-        (("y", "x", "wavelength"), 4.5),
-    ],
-)
-def test_an_image_to_five_components_takes_a_few_reads(dims, most):
+@pytest.mark.parametrize("dims", [("wavelength", "y", "x"), ("y", "x", "wavelength")])
+def test_an_image_to_five_components_takes_a_few_reads(dims):
     sizes = {"wavelength": 15, "y": 2500, "x": 2500}
     rng = np.random.default_rng(0)
     image = xr.DataArray(
@@ -104,7 +96,7 @@ def test_an_image_to_five_components_takes_a_few_reads(dims, most):
         f"{(fit + transform) / total:.1f} sums; "
         f"scikit-learn {sum(theirs[:2]) / copy:.1f} copies"
     )
-    assert reads <= 1.1 * most
+    assert reads <= 3
     assert fit + transform + back < sum(theirs)
 
 
