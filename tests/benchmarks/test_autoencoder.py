@@ -81,7 +81,7 @@ def test_fit_of_a_large_image(image, is_variational, monkeypatch):
         f"rmse {model.rmse_:.3g} ({model.rmse_ / model.pca_rmse_:.3f} of PCA); "
         f"transform {transform:.1f} s"
     )
-    # ten times slower a gain still counts, and steps become smaller once more
+    # a gain that is four times slower still counts, and steps become smaller once more
     monkeypatch.setattr(training, "_PATIENCE", 15)
     monkeypatch.setattr(training, "_GAIN", 2.5e-4)
     monkeypatch.setattr(training, "_REDUCTIONS", 4)

@@ -30,9 +30,9 @@ __all__ = ["Schedule", "Trained", "train"]
 Real = npt.NDArray[np.float64]
 
 _EPOCH = (2**16, 2**17)  # spectra in an epoch, taken again if there are fewer
-_PATIENCE = 6  # epochs without a gain, before steps become smaller
+_PATIENCE = 8  # epochs without a gain, before steps become smaller
 _SMALLER, _REDUCTIONS = 0.3, 3
-_GAIN = 1e-3  # relative, in the mean squared error, that counts as one
+_GAIN = 5e-4  # relative, in the mean squared error, that counts as one
 _LEAST = 1e-12  # relative squared error below which float32 tells nothing
 _MEMORY = 0.998  # part that an average of the weights keeps of itself at a step
 FILLINGS = 3  # times that missing bands are estimated before a step
