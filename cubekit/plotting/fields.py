@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cubekit.operators.attributes import METRIC
 from cubekit.plotting.colours import about_zero, span
 from cubekit.plotting.images import image
 from cubekit.plotting.labels import centres, label_of, new_axes
@@ -31,7 +33,7 @@ def gradient_field(
     gradient: xr.DataArray,
     *,
     arrows: int = 20,
-    mark: Sequence[float] | None = None,
+    mark: Sequence[float] | Mapping[Any, Any] | None = None,
     ax: Axes | None = None,
     **how: Any,
 ) -> Quiver:
@@ -45,8 +47,9 @@ def gradient_field(
         As given by `gradient`; the labels of ``direction`` are the dims of `field`.
     arrows : int, default 20
         At most so many along each side, about evenly apart on any axes.
-    mark : (float, float), optional
-        A place to mark, in the order of the dims of `field`, such as the flattest.
+    mark : Dataset, dict or (float, float), optional
+        A place to mark: as found by `flattest`, by the names of the dims of `field`, or
+        in their order.
     ax : matplotlib Axes, optional
         Where to draw; on a new figure if not given.
     **how
@@ -56,7 +59,8 @@ def gradient_field(
     -------
     Quiver
         Arrows point uphill in units of the axes; where those of the two axes differ,
-        uphill as it is drawn. Arrows are as long as it is steep; the longest reach from
+        uphill as it is drawn; those of a gradient per metre, on a map of degrees, north
+        and east. Arrows are as long as it is steep; the longest reach from
         one to the next, and the title says how steep it is there. Where a tenth of
         the places or less, such as a cliff, is much steeper than all else, its arrows
         are no longer than that.
@@ -89,6 +93,12 @@ def gradient_field(
     image(field, ax=ax, **how)
     rows, columns = (str(d) for d in field.dims)
     known = _labels("gradient_field", gradient, "direction", "gradient")
+    if any(gradient.coords[d].ndim > 1 for d in known if d in gradient.coords):
+        raise ValueError(
+            f"gradient_field: the directions {known} are two-dimensional coordinates. "
+            f"Arrows are drawn along the dims of the field, {[rows, columns]}. Draw "
+            f"one component: image(gradient.sel(direction={known[0]!r}))."
+        )
     if set(known) != {rows, columns}:
         raise ValueError(
             f"gradient_field: the directions are {known}. The field has dims "
@@ -101,7 +111,9 @@ def gradient_field(
     aspect = ax.get_aspect()
     # lengths on the page: of a unit of y, in that of one of x
     unit = float(aspect) if aspect != "auto" else _spacing(x) / _spacing(y)
-    up = up / unit
+    is_per_metre = METRIC in gradient.attrs  # alike in all directions, as on the page
+    if not is_per_metre:
+        up = up / unit
     steepness = np.hypot(along, up)
     most, is_capped = _longest(steepness[np.isfinite(steepness)])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -121,7 +133,7 @@ def gradient_field(
         width=0.005,
         pivot="middle",
     )
-    if aspect == 1.0:
+    if aspect == 1.0 or is_per_metre:
         size = label_of(_written(most), {"units": gradient.attrs.get("units")})
     else:
         rise = label_of(_written(most * between), {"units": field.attrs.get("units")})
@@ -129,6 +141,8 @@ def gradient_field(
     words = f"longest arrows: {size}{', or more' if is_capped else ''}"
     ax.set_title(words, fontsize="medium")
     if mark is not None:
+        if isinstance(mark, Mapping):
+            mark = [float(mark[d]) for d in (rows, columns)]
         for colour, width in (("black", 3.5), ("#E69F00", 1.8)):
             ax.plot(mark[1], mark[0], "o", ms=11, mfc="none", mec=colour, mew=width)
     return drawn
@@ -147,7 +161,8 @@ def hessian(
     hessian : DataArray, dims (direction, direction_2, ...)
         As given by `hessian`, of a field of two dims.
     percentile : (float, float), default (2, 98)
-        Range of values that the colours span, the same in all pictures.
+        Range of values that the colours span: the same in all pictures, unless the
+        units of the axes differ, and with them those of the derivatives.
     figure : matplotlib Figure, optional
         Where to draw; on a new one if not given.
 
@@ -183,6 +198,7 @@ def hessian(
     dims = tuple(d for d in hessian.dims if d not in {"direction", "direction_2"})
     some = thinned(hessian, dims, 1000).compute()
     values = np.where(np.isfinite(some.values), some.values, np.nan)
+    differ = "units" in some.coords  # of each derivative: its own colours
     limits = about_zero(*span("hessian", values, percentile))
     grid = figure.subplots(
         len(names), len(names), sharex=True, sharey=True, squeeze=False
@@ -191,11 +207,24 @@ def hessian(
     for first, row in zip(names, grid, strict=True):
         for second, ax in zip(names, row, strict=True):
             part = some.sel(direction=first, direction_2=second)
-            picture = image(part, diverging=True, colorbar=False, ax=ax)
-            picture.set_clim(*limits)
+            own = {"units": part.coords["units"].item()} if differ else {}
+            picture = image(
+                part,
+                diverging=True,
+                percentile=percentile,
+                colorbar=differ,
+                label=label_of("second derivative", own),
+                ax=ax,
+            )
+            if not differ:
+                picture.set_clim(*limits)
+            for axis in (ax.xaxis, ax.yaxis):  # two of them share one side
+                axis.label.set_fontsize("small")
             ax.set_title(f"$\\partial^2 / \\partial {first} \\, \\partial {second}$")
             ax.label_outer()
             pictures.append(picture)
+    if differ:
+        return pictures
     bar = figure.colorbar(
         pictures[0],
         ax=grid,
