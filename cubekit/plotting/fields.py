@@ -46,7 +46,8 @@ def gradient_field(
     gradient : DataArray, dims (direction, ...)
         As given by `gradient`; the labels of ``direction`` are the dims of `field`.
     arrows : int, default 20
-        At most so many along each side, about evenly apart on any axes.
+        At most so many along the longer side of the picture, and as far apart along the
+        other, on any axes.
     mark : Dataset, dict or (float, float), optional
         A place to mark: as found by `flattest`, by the names of the dims of `field`, or
         in their order.
@@ -104,20 +105,26 @@ def gradient_field(
             f"gradient_field: the directions are {known}. The field has dims "
             f"{[rows, columns]}. Use gradient(field, coords={(rows, columns)})."
         )
-    some = gradient.isel({d: _some(gradient, d, arrows) for d in (rows, columns)})
+    aspect = ax.get_aspect()
+    most = dict.fromkeys((rows, columns), arrows)
+    if aspect != "auto":
+        (y, _), (x, _) = centres(gradient, rows), centres(gradient, columns)
+        sides = {rows: float(np.ptp(y)) * float(aspect), columns: float(np.ptp(x))}
+        longer = max(sides.values()) or 1.0
+        most = {d: max(2, round(arrows * s / longer)) for d, s in sides.items()}
+    some = gradient.isel({d: _some(gradient, d, n) for d, n in most.items()})
     up = some.sel(direction=rows).transpose(rows, columns).values
     along = some.sel(direction=columns).transpose(rows, columns).values
     (y, _), (x, _) = centres(some, rows), centres(some, columns)
-    aspect = ax.get_aspect()
     # lengths on the page: of a unit of y, in that of one of x
     unit = float(aspect) if aspect != "auto" else _spacing(x) / _spacing(y)
     is_per_metre = METRIC in gradient.attrs  # alike in all directions, as on the page
     if not is_per_metre:
         up = up / unit
     steepness = np.hypot(along, up)
-    most, is_capped = _longest(steepness[np.isfinite(steepness)])
+    longest, is_capped = _longest(steepness[np.isfinite(steepness)])
     with np.errstate(invalid="ignore", divide="ignore"):
-        shorter = np.minimum(1.0, most / steepness)
+        shorter = np.minimum(1.0, longest / steepness)
     between = min(_spacing(x), _spacing(y) * unit)
     drawn = ax.quiver(
         x,
@@ -126,7 +133,7 @@ def gradient_field(
         np.ma.masked_invalid(up * shorter / unit),
         angles="xy",
         scale_units="xy",
-        scale=most / between if most > 0 else 1.0,
+        scale=longest / between if longest > 0 else 1.0,
         color="white",
         edgecolor="black",
         linewidth=0.6,
@@ -134,9 +141,11 @@ def gradient_field(
         pivot="middle",
     )
     if aspect == 1.0 or is_per_metre:
-        size = label_of(_written(most), {"units": gradient.attrs.get("units")})
+        size = label_of(_written(longest), {"units": gradient.attrs.get("units")})
     else:
-        rise = label_of(_written(most * between), {"units": field.attrs.get("units")})
+        rise = label_of(
+            _written(longest * between), {"units": field.attrs.get("units")}
+        )
         size = f"a rise of {rise} to the next"
     words = f"longest arrows: {size}{', or more' if is_capped else ''}"
     ax.set_title(words, fontsize="medium")
@@ -207,20 +216,22 @@ def hessian(
     for first, row in zip(names, grid, strict=True):
         for second, ax in zip(names, row, strict=True):
             part = some.sel(direction=first, direction_2=second)
-            own = {"units": part.coords["units"].item()} if differ else {}
             picture = image(
                 part,
                 diverging=True,
                 percentile=percentile,
                 colorbar=differ,
-                label=label_of("second derivative", own),
+                label="",  # the title says it
                 ax=ax,
             )
             if not differ:
                 picture.set_clim(*limits)
             for axis in (ax.xaxis, ax.yaxis):  # two of them share one side
                 axis.label.set_fontsize("small")
-            ax.set_title(f"$\\partial^2 / \\partial {first} \\, \\partial {second}$")
+            title = f"$\\partial^2 / \\partial {first} \\, \\partial {second}$"
+            own = {"units": part.coords["units"].item()} if differ else {}
+            title = f"{title} {label_of(' ', own).strip()}".rstrip()
+            ax.set_title(title, fontsize="medium")
             ax.label_outer()
             pictures.append(picture)
     if differ:
