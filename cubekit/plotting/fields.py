@@ -137,6 +137,7 @@ def gradient_field(
         color="white",
         edgecolor="black",
         linewidth=0.6,
+        units="height" if most[rows] > most[columns] else "width",
         width=0.005,
         pivot="middle",
     )
