@@ -64,7 +64,9 @@ def checked_weights(
         whole.dims
     ):
         dims = getattr(weights, "dims", None)
-        found = f"are a {type(weights).__name__}" if dims is None else f"have {dims!r}"
+        found = (
+            f"are a {type(weights).__name__}" if dims is None else f"have dims {dims!r}"
+        )
         raise ValueError(
             f"{_NAME}: the weights {found}. The gradient has "
             f"dims {tuple(whole.dims)!r}. Give a DataArray with some of them."
