@@ -139,7 +139,8 @@ def _seam(low: Array, high: Array, axis: int, argument: Argument) -> Differences
 def _difference(
     low: Array, high: Array, axis: int, keep: npt.NDArray[np.intp] | None
 ) -> Differences:
-    apart = np.subtract(high, low, dtype=result_dtype(low.dtype), casting="unsafe")
+    with np.errstate(invalid="ignore"):  # Inf less Inf is left out as NaN is
+        apart = np.subtract(high, low, dtype=result_dtype(low.dtype), casting="unsafe")
     if keep is not None and len(keep) < apart.shape[axis]:
         apart = apart.take(keep, axis)
     equal = ~apart.any(axis=axis, keepdims=True)
