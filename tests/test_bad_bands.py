@@ -310,6 +310,12 @@ def test_segments_are_the_stretches_between_gaps_in_either_direction():
     assert ck.Axis("w", x).segments(45) == [slice(0, 25)]
 
 
+@pytest.mark.parametrize(("step", "segments"), [(7.9, 1), (8.1, 2)])
+def test_a_gap_is_a_step_of_more_than_four_times_the_median_about_it(step, segments):
+    x = np.cumsum([0.0, *[2.0] * 20, step, *[2.0] * 20])
+    assert len(ck.Axis("w", x).segments("auto")) == segments
+
+
 def test_segments_leave_out_the_bad_bands_between_them():
     x = 400 + 5.0 * np.arange(40)
     axis = ck.Axis.from_cube(marked(x, [0, 7, *range(20, 30)]))
