@@ -19,11 +19,11 @@ __all__ = ["Source", "each", "opened"]
 Source: TypeAlias = xr.DataArray | str | os.PathLike[str]
 
 
-def each(cubes: Any) -> Iterable[Any]:
+def each(cubes: Source | Iterable[Source]) -> Iterable[Any]:
     """One cube, or the path of one, as one of several."""
     # arrays and datasets are no list of cubes, though they can be iterated over
-    arrays = xr.DataArray | xr.Dataset | np.ndarray | da.Array
-    if isinstance(cubes, arrays) or isinstance(cubes, str | os.PathLike):
+    arrays = (xr.DataArray, xr.Dataset, np.ndarray, da.Array)
+    if isinstance(cubes, (*arrays, str, os.PathLike)):
         return [cubes]
     return cubes
 
