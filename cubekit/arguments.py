@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import xarray as xr
 
@@ -49,6 +50,12 @@ def require_periods(
     function: str, periodic: Mapping[str, float] | None, names: Sequence[str]
 ) -> dict[str, float]:
     """Periods by coordinate; raise unless each coordinate is one of some names."""
+    if periodic is not None and not isinstance(periodic, Mapping):
+        raise TypeError(
+            f"{function}: periodic={periodic!r} is a {type(periodic).__name__}. The "
+            "period of an axis belongs to its name. Write "
+            f"periodic={{{names[-1]!r}: 360}}."
+        )
     for name in periodic or {}:
         if name not in names:
             raise ValueError(

@@ -1,4 +1,7 @@
-"""The package's own exceptions, each also the builtin one a user would catch."""
+"""The package's own exceptions, each also the builtin one a user would catch.
+
+And what errors about packages that are not installed tell to do.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,13 @@ __all__ = [
     "SizeLimitError",
     "UnsafeFileError",
     "WriteVerifyError",
+    "how_to_install",
 ]
+
+
+def how_to_install(extra: str) -> str:
+    """Say how to get the packages of an extra; cubekit is installed from its folder."""
+    return f'In your copy of cubekit: pip install ".[{extra}]".'
 
 
 class CubekitError(Exception):

@@ -14,7 +14,7 @@ import xarray as xr
 from scipy.linalg import subspace_angles
 
 import cubekit as ck
-from cubekit.reduction.autoencoder import backend, network, spectra
+from cubekit.reduction.autoencoder import backend, network, spectra, training
 from cubekit.reduction.autoencoder.coordinates import Coordinates
 from cubekit.reduction.projection import projection_of
 
@@ -166,6 +166,59 @@ def test_the_first_loss_is_that_of_principal_components(cube):
     model.learning_rate = 1e-12
     model.fit(cube)
     assert model.rmse_ == pytest.approx(model.pca_rmse_, rel=1e-4)
+
+
+def test_the_weight_of_the_divergence_rises_to_beta_and_stays(cube, monkeypatch):
+    """A quarter more at each epoch, then whole; held-out losses always whole."""
+    steps, judgements = [], []
+    loss = training._Training.loss
+
+    def watched(self, weights, x, beta, noise):
+        (steps if noise is None else judgements).append(beta)
+        return loss(self, weights, x, beta, noise)
+
+    monkeypatch.setattr(training._Training, "loss", watched)
+    ck.Autoencoder(2, beta=0.6, warm_up=4, epochs=6, hidden=(4,)).fit(cube)
+    by_epoch = np.reshape(steps, (6, -1))
+    assert (by_epoch == by_epoch[:, :1]).all()
+    np.testing.assert_allclose(by_epoch[:, 0], [0.15, 0.3, 0.45, 0.6, 0.6, 0.6])
+    assert set(judgements) == {0.6}
+
+
+def test_the_weight_enters_the_loss_as_that_of_the_divergence(cube, monkeypatch):
+    """With the same noise, loss over weight is a line; its slope is the divergence."""
+    found = []
+    loss = training._Training.loss
+
+    def watched(self, weights, x, beta, noise):
+        if noise is not None:
+            found.append([float(loss(self, weights, x, b, noise)) for b in (0, 1, 3)])
+        return loss(self, weights, x, beta, noise)
+
+    monkeypatch.setattr(training._Training, "loss", watched)
+    model = ck.Autoencoder(3, **QUICK).fit(cube)
+    none, one, three = np.transpose(found)
+    np.testing.assert_allclose(three - none, 3 * (one - none), rtol=1e-4)
+    kept = int(model.held_out_loss_.values.argmin())
+    assert (one - none)[kept] == pytest.approx(float(model.divergence_.sum()), rel=1e-3)
+
+
+def test_a_long_warm_up_ends_before_patience_begins(cube, monkeypatch):
+    """Without a gain all the while, steps become smaller only after the warm-up."""
+    monkeypatch.setattr(training, "_GAIN", 1e9)  # nothing counts as a gain
+    monkeypatch.setattr(training, "_PATIENCE", 2)
+    options = {"hidden": (4,), "epochs": 50}
+    epochs = 2 * (training._REDUCTIONS + 1)
+    for warm_up, rising in ((0, 0), (7, 6)):
+        model = ck.Autoencoder(2, warm_up=warm_up, **options).fit(cube)
+        assert len(model.loss_) - 1 == rising + epochs
+    plain = ck.Autoencoder(2, variational=False, warm_up=7, **options).fit(cube)
+    assert len(plain.loss_) - 1 == epochs
+
+
+def test_the_model_that_is_kept_is_one_after_the_warm_up(cube):
+    model = ck.Autoencoder(3, warm_up=6, epochs=12, hidden=(16,)).fit(cube)
+    assert int(model.held_out_loss_.values.argmin()) > 6
 
 
 def test_more_weight_on_the_divergence_collapses_latents_and_says_so():
@@ -720,7 +773,7 @@ def test_the_repr_has_what_is_not_the_default():
 
 def test_without_torch_the_way_to_install_it_is_said(monkeypatch):
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r'pip install "cubekit\[torch\]"'):
+    with pytest.raises(ImportError, match=r'copy of cubekit: pip install "\.\[torch'):
         ck.Autoencoder(2)
 
 

@@ -8,6 +8,7 @@ import strategies
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 import cubekit as ck
 
@@ -120,6 +121,10 @@ def through(model, cube):
     return model.inverse_transform(model.transform(cube))
 
 
+def on_axis(build, cube):
+    return build(ck.Axis.from_cube(cube))(cube)
+
+
 SURVIVORS = {
     "savgol_filter": lambda cube: ck.savgol_filter(cube, 5),
     "refit": lambda cube: ck.savgol_filter(cube, 5, missing="refit"),
@@ -132,14 +137,34 @@ SURVIVORS = {
     "hessian": ck.hessian,
     "laplacian": ck.laplacian,
     "gradient_magnitude": ck.gradient_magnitude,
+    "hessian_norm": ck.hessian_norm,
+    "hessian_eigenvalues": ck.hessian_eigenvalues,
+    "divergence": lambda cube: ck.divergence(ck.gradient(cube)),
+    "integrate_gradient": lambda cube: ck.integrate_gradient(ck.gradient(cube)),
+    "along y": lambda cube: ck.savgol_filter(cube, 3, 1, coord="y"),
     "inverse of PCA": lambda cube: through(ck.PCA(3).fit(cube), cube),
+    "rest of PCA": lambda cube: ck.PCA(3).fit(cube).residual(cube),
+    "inverse of MNF": lambda cube: through(ck.MNF(3).fit(cube), cube),
+    "product": lambda cube: on_axis(
+        lambda a: ck.derivative_operator(a) @ ck.savgol_operator(a, 5), cube
+    ),
+    "sum": lambda cube: on_axis(
+        lambda a: ck.savgol_operator(a, 5) + 2 * ck.savgol_operator(a, 7), cube
+    ),
+    "transpose": lambda cube: on_axis(lambda a: ck.savgol_operator(a, 5).T, cube),
+    "std": lambda cube: on_axis(lambda a: ck.savgol_operator(a, 5).std, abs(cube)),
 }
+ACROSS_BANDS = {"gradient", "hessian", "laplacian", "gradient_magnitude"} | {
+    "hessian_norm", "hessian_eigenvalues", "divergence", "integrate_gradient",
+    "along y",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SURVIVORS)
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 def test_marks_survive_every_operator_and_the_file(make_cube, tmp_path, name, suffix):
-    marked_cube = ck.mark_bad(make_cube(), [(445, 462), (500, 520)])
+    cube = make_cube(shape=(9, 8, 40))
+    marked_cube = ck.mark_bad(cube, [(445, 462), (500, 520)])
     good = marked_cube["good_band"].values
     assert 0 < good.sum() < 40
     made = SURVIVORS[name](marked_cube)
@@ -149,13 +174,93 @@ def test_marks_survive_every_operator_and_the_file(make_cube, tmp_path, name, su
     np.testing.assert_array_equal(read["good_band"], good)
     assert read["good_band"].dims == made["good_band"].dims
     np.testing.assert_array_equal(read.transpose(*made.dims), made)
-    if name not in {"convert_axis", "gradient", "hessian", "laplacian"} | {
-        "gradient_magnitude",
-        "inverse of PCA",
-    }:
+    if name in ACROSS_BANDS or name == "convert_axis":
+        assert np.isfinite(read.values).all()
+    else:
         assert np.isnan(read.values[..., ~good]).all()
+    if name != "convert_axis":
         again = ck.savgol_filter(read, 5, missing="refit")  # and are honoured
         assert np.isfinite(again.values[..., good]).all()
+        assert np.isnan(again.values[..., ~good]).all()
+
+
+@pytest.mark.parametrize("name", sorted(ACROSS_BANDS))
+def test_what_works_on_each_band_alone_does_so_on_bad_ones_too(make_cube, name):
+    cube = make_cube()
+    marked_cube = ck.mark_bad(cube, [(445, 462), (500, 520)])
+    got = SURVIVORS[name](marked_cube)
+    xr.testing.assert_identical(got.drop_vars("good_band"), SURVIVORS[name](cube))
+
+
+def drawn(cube):
+    ax = Figure().subplots()
+    line = ck.plotting.spectra(cube, [(30, 30)], ax=ax)[0]
+    return [line.get_ydata(), ax.get_ylim()]
+
+
+def modelled(model, cube):
+    """All that a fitted model knows and gives."""
+    fitted = model.fit(cube)
+    names = ["components_", "mean_", "explained_variance_", "explained_variance_ratio_"]
+    names.append("snr_")
+    found = [getattr(fitted, name) for name in names if hasattr(fitted, name)]
+    scores = fitted.transform(cube)
+    judged = fitted.evaluate(cube) if isinstance(fitted, ck.PCA) else xr.Dataset()
+    return [
+        *found,
+        *judged.data_vars.values(),
+        scores,
+        fitted.inverse_transform(scores),
+        fitted.residual(cube),
+    ]
+
+
+def of_good_bands(result, cube):
+    return result.isel(wavelength=cube["good_band"].values)
+
+
+LEAKS = {
+    "savgol_filter": lambda c: [ck.savgol_filter(c, 5, deriv=1)],
+    "max_gap": lambda c: [ck.savgol_filter(c, 5, max_gap="auto")],
+    "refit": lambda c: [ck.savgol_filter(c, 5, missing="refit")],
+    "derivative": lambda c: [ck.derivative(c, "wavelength", order=2)],
+    "error bars": lambda c: [
+        on_axis(lambda a: ck.savgol_operator(a, 5).variance, abs(c)),
+        on_axis(lambda a: ck.savgol_operator(a, 5).std, abs(c)),
+    ],
+    "response": lambda c: [ck.resample(c, [430.0, 480, 600], fwhm=20)],
+    "interpolation": lambda c: [ck.resample(c, [430.0, 480, 600])],
+    "remove_continuum": lambda c: [ck.remove_continuum(c)],
+    "snv": lambda c: [ck.normalize(c)],
+    "vector": lambda c: [ck.normalize(c, "vector")],
+    "area": lambda c: [ck.normalize(c, "area")],
+    "angle": lambda c: [ck.spectral_angle(c, c[3, 3].drop_vars(["y", "x"]))],
+    "band_ratio": lambda c: [ck.band_ratio(c, 455, 600)],
+    "normalized_difference": lambda c: [ck.normalized_difference(c, 510, 600)],
+    "PCA": lambda c: modelled(ck.PCA(3), c),
+    "PCA, em": lambda c: modelled(ck.PCA(3, missing="em"), c),
+    "PCA, solve": lambda c: modelled(ck.PCA(3, missing="solve"), c),
+    "PCA, randomised": lambda c: modelled(ck.PCA(3, solver="randomized"), c),
+    "MNF": lambda c: modelled(ck.MNF(3), c),
+    "noise_covariance": lambda c: [ck.noise_covariance(c)],
+    "flattest": lambda c: of_good_bands(ck.flattest(c), c).data_vars.values(),
+    "gradient": lambda c: [of_good_bands(ck.gradient(c), c)],
+    "rgb": lambda c: [ck.plotting.rgb(c, ax=Figure().subplots()).get_array()],
+    "spectra": drawn,
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+@pytest.mark.parametrize("sentinel", [-9999.0, np.nan, np.inf])
+@pytest.mark.parametrize("chunks", [None, {"y": 4, "wavelength": 7}])
+@pytest.mark.filterwarnings("ignore:.*lie outside of 'wavelength'")
+def test_no_fit_statistic_or_picture_sees_a_bad_band(make_cube, name, sentinel, chunks):
+    cube = ck.mark_bad(make_cube(shape=(12, 10, 40)), [(445, 462), (500, 520)])
+    spoilt = cube.where(cube["good_band"], sentinel)
+    spoilt = spoilt if chunks is None else spoilt.chunk(chunks)
+    results = zip(LEAKS[name](spoilt), LEAKS[name](cube), strict=True)
+    for got, expected in results:
+        np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-10)
 
 
 def test_a_run_of_bad_bands_as_long_as_the_window_is_an_end_of_the_axis():
@@ -203,6 +308,12 @@ def test_segments_are_the_stretches_between_gaps_in_either_direction():
     assert ck.Axis("w", x).segments() == expected
     assert ck.Axis("w", -x).segments(5) == expected
     assert ck.Axis("w", x).segments(45) == [slice(0, 25)]
+
+
+@pytest.mark.parametrize(("step", "segments"), [(7.9, 1), (8.1, 2)])
+def test_a_gap_is_a_step_of_more_than_four_times_the_median_about_it(step, segments):
+    x = np.cumsum([0.0, *[2.0] * 20, step, *[2.0] * 20])
+    assert len(ck.Axis("w", x).segments("auto")) == segments
 
 
 def test_segments_leave_out_the_bad_bands_between_them():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+import re
 import subprocess
 import sys
 import termios
@@ -276,6 +277,7 @@ def test_progress_goes_to_the_terminal_and_words_into_the_pipe(scene, tmp_path):
     assert done.stdout.startswith("wrote ")
     assert len(done.stdout.splitlines()) == 1
     assert "100%" in shown
+    assert re.search(r"<\d\d:\d\d, .*B/s, blocks: \d+", shown)
     assert "wrote" not in shown
 
 

@@ -106,6 +106,12 @@ def test_the_legend_leaves_the_power_of_ten_free(table):
         assert top < ax.get_legend().get_window_extent().y0
 
 
+def test_the_lines_fill_the_picture(table):
+    ax = ck.plotting.comparison(table)[0].axes
+    highest = max(np.nanmax(line.get_ydata()) for line in ax.lines)
+    assert highest > 0.9 * ax.get_ylim()[1]
+
+
 @pytest.mark.torch
 def test_networks_are_compared_too(cube):
     model = ck.Autoencoder(5, epochs=2, hidden=(16,), variational=False)

@@ -69,6 +69,19 @@ def test_any_chunks_give_the_place_of_numpy_for_each_band(data):
         xr.testing.assert_identical(found.compute(), want)
 
 
+@pytest.mark.parametrize("chunks", [(1, 30, 40), (5, 1, 40), (1, 4, 4)])
+@pytest.mark.parametrize("by", MEASURES)
+def test_it_adds_two_tasks_a_chunk_to_those_of_its_measure(by, chunks):
+    """For a measure they are three a component at most. And a few for each answer."""
+    cube = cube_of(
+        np.zeros((5, 120, 40), np.float32), z=range(5), y=range(120), x=range(40)
+    ).chunk(dict(zip("zyx", chunks, strict=True)))
+    measure = {**MEASURES, "laplacian": ck.laplacian}[by](cube)
+    found = ck.flattest(cube, by=by)
+    added = len(found.__dask_graph__()) - len(measure.data.__dask_graph__())
+    assert added <= 2 * cube.data.npartitions + 14 * found[by].data.npartitions
+
+
 def test_no_sample_below_the_threshold_gives_nan():
     found = ck.flattest(bowl(11), below=-1.0)
     assert all(np.isnan(found[name]) for name in ("y", "x", "value", "hessian"))
@@ -100,6 +113,16 @@ def test_places_in_time_are_times():
 def test_an_unknown_measure_is_refused():
     with pytest.raises(ValueError, match="by='slope' is unknown"):
         ck.flattest(bowl(11), by="slope")
+
+
+def test_a_threshold_is_one_number():
+    with pytest.raises(TypeError, match=r"below='low' is a str.*Give one number"):
+        ck.flattest(bowl(11), below="low")
+    cube = bowl(11)
+    xr.testing.assert_identical(
+        ck.flattest(cube, below=cube.mean()),
+        ck.flattest(cube, below=float(cube.mean())),
+    )
 
 
 # --- local model ---------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
+
 import dask
 import dask.array as da
 import netCDF4
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from dask.callbacks import Callback
+from test_cluster import cluster_of_two
 from test_io_faults import child
 
 import cubekit as ck
@@ -126,16 +130,87 @@ def test_nothing_is_computed_early_and_few_blocks_are_needed(scene, count_comput
     assert not [k for k in ran if "orthorectify" in str(k)]
 
 
+def tasks_of(laid):
+    layer = dict(laid.data.__dask_graph__().layers[laid.data.name])
+    return [task for key, task in layer.items() if isinstance(key, tuple)]
+
+
 def test_tile_takes_only_the_blocks_of_its_pixels(scene, monkeypatch):
     path, _, values, _, glt = scene
     monkeypatch.setattr("cubekit.io.orthorectifying.BLOCK_BYTES", 8 * 8 * BANDS * 4)
     cube = ck.open_cube(path)
     laid = ck.orthorectify(cube)
     assert laid.chunks[0] == (16, 10)
-    graph = laid.data.__dask_graph__().layers[laid.data.name]
-    most = max(len(task[1]) for task in dict(graph).values())
+    most = max(len(task[1]) for task in tasks_of(laid))
     assert 1 < most < 9
     np.testing.assert_array_equal(laid.values, on_map(values, glt))
+
+
+def test_tasks_do_not_carry_the_table(scene):
+    path, *_, glt = scene
+    table_bytes = 4 * sum(axis.size for axis in glt.values())
+    laid = ck.orthorectify(ck.open_cube(path))
+    graph = dict(laid.data.__dask_graph__().layers[laid.data.name])
+    sent = pickle.dumps(graph)
+    assert len(sent) < 2000 < table_bytes
+    # another process finds the numbers in the file, and only there
+    (table,) = (v for k, v in pickle.loads(sent).items() if isinstance(k, str))
+    lines, samples = table.numbers()
+    assert np.array_equal(lines, glt["glt_y"])
+    assert np.array_equal(samples, glt["glt_x"])
+    assert table.numbers()[0] is lines
+
+
+def test_table_is_an_input_that_is_not_written_over(scene, tmp_path):
+    path, _, values, *_ = scene
+    cube = xr.DataArray(
+        da.from_array(values), dims=("downtrack", "crosstrack", "wavelength")
+    )
+    laid = ck.orthorectify(cube, path)
+    with pytest.raises(ck.SameFileError, match="the file that the cube is read from"):
+        ck.save_cube(laid, path, overwrite=True)
+    with netCDF4.Dataset(path, "a") as file:
+        file.title = "changed meanwhile"
+    (table,) = (
+        v
+        for k, v in dict(laid.data.__dask_graph__()).items()
+        if "orthorectify-table" in k
+    )
+    with pytest.raises(ck.CorruptFileError, match="changed while being read"):
+        pickle.loads(pickle.dumps(table)).numbers()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_cluster_gives_the_same_map_from_a_small_graph(tmp_path):
+    """With a table of 32 MB, which is more than Dask wants in a graph."""
+    rng = np.random.default_rng(0)
+    table = np.where(rng.random((2000, 2000)) < 0.3, 0, rng.integers(1, 96, (2, 1, 1)))
+    table[:, 700:1500] = rng.integers(1, 97, (2, 800, 2000))
+    path = tmp_path / "table.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        file.createDimension("ortho_y", 2000)
+        file.createDimension("ortho_x", 2000)
+        file.geotransform = np.array([61.0, STEP, 0.0, 36.0, 0.0, -STEP])
+        place = file.createGroup("location")
+        for name, numbers in zip(("glt_y", "glt_x"), table, strict=True):
+            place.createVariable(name, "i4", ("ortho_y", "ortho_x"))[:] = numbers
+    values = rng.normal(size=(96, 96, 2)).astype("f4")
+    cube = xr.DataArray(values, dims=("downtrack", "crosstrack", "band"), name="cube")
+    ck.save_cube(cube, tmp_path / "cube.nc", chunks={"downtrack": 32, "crosstrack": 32})
+    laid = ck.orthorectify(ck.open_cube(tmp_path / "cube.nc") * 2, path)
+    with dask.config.set(scheduler="threads"):
+        ck.save_cube(laid, tmp_path / "threads.nc")
+    with cluster_of_two(), warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Sending large graph")
+        ck.save_cube(laid, tmp_path / "cluster.nc")
+    found, expected = (
+        xr.load_dataset(tmp_path / name) for name in ("cluster.nc", "threads.nc")
+    )
+    xr.testing.assert_equal(found, expected)
+    here = (table > 0).all(0)
+    line, sample = table[:, here] - 1
+    np.testing.assert_array_equal(found.cube.values[here], 2 * values[line, sample])
 
 
 class Waiting(Callback):

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,10 @@ def outcomes(result):
     assert result.returncode == 0, result.stderr
     first, second = result.stdout.strip().splitlines()[-2:]
     assert second == "[]"
-    return json.loads(first)
+    found = json.loads(first)
+    states = Counter(state for _, state in found)
+    print(f"\n{len(found)} operations, each in turn; the file then: {dict(states)}")
+    return found
 
 
 @pytest.mark.slow
@@ -234,6 +238,7 @@ def test_w3_killed_at_random_times_the_file_is_whole(tmp_path, suffix):
         left = {p.name for p in tmp_path.iterdir()} - {path.name}
         assert all(n.startswith(f".{path.name}.") for n in left)
         assert all(n.endswith(".partial") for n in left)
+    print("\n50 kills at random moments; the file was whole after each")
 
 
 @pytest.mark.parametrize(
@@ -402,6 +407,7 @@ def test_w1_w8_w11_system_calls_show_and_survive_the_same(tmp_path):
             assert status == 0 or call == "fsync"  # that of the folder
             assert np.ptp(ck.open_cube(path).values, axis=(0, 1)).max() == 0
         path.write_text("old")
+    print(f"\n{len(faults)} system calls killed or failed, {hits} before the move")
     assert hits > 10
 
 

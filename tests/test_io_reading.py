@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import threading
 
 import dask
@@ -411,3 +412,11 @@ def test_s6_file_cut_short_while_it_is_read_is_an_error_not_the_end(
     os.truncate(path, 100_000)
     with pytest.raises(ck.CorruptFileError, match="ends before its last values"):
         cube.compute()
+
+
+def test_without_rasterio_the_line_that_installs_it_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\0")
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(ImportError, match=r'copy of cubekit: pip install "\.\[geo'):
+        ck.open_cube(path)

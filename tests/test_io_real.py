@@ -161,10 +161,8 @@ def test_enmap_tile_has_its_bands_places_and_scale(real, chunks):
     assert np.isnan(cube.values[~cube.good_band.values]).all()
     good = cube.values[cube.good_band.values]
     assert 0 < np.nanmedian(good) < 1
-    assert (
-        cube.wavelength.values[[91, 92]].tolist() in ([993.083, 902.257], [])
-        or (np.diff(cube.wavelength.values) < 0).sum() == 1
-    )
+    (back,) = np.flatnonzero(np.diff(cube.wavelength.values) < 0)
+    assert cube.wavelength.values[back : back + 2].tolist() == [993.083, 902.257]
     assert cube.y.values[0] > cube.y.values[-1]
     assert np.diff(cube.x.values).tolist() == [30.0] * 31
     with pytest.raises(ck.CoordinateError, match=r"993\.083 .*followed by 902\.257"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import subprocess
 import sys
-import time
 import tracemalloc
 import zlib
 
@@ -97,8 +97,6 @@ def test_x1_x2_x5_file_that_reaches_beyond_itself_is_refused(hostile, fill, matc
 def test_x1_refused_file_names_no_other_file_to_the_system(hostile, monkeypatch):
     opened = []
     path = hostile(external_link)
-    import sys  # noqa: PLC0415
-
     monkeypatch.setattr(
         sys, "addaudithook", sys.addaudithook
     )  # audit hooks see opens by Python
@@ -110,6 +108,21 @@ def test_x1_refused_file_names_no_other_file_to_the_system(hostile, monkeypatch)
 
 def test_trusted_file_is_opened(hostile):
     assert ck.open_cube(hostile(plugin), variable="cube", trust=True).values.sum() == 4
+
+
+@contextlib.contextmanager
+def calls():
+    """Count of the calls made meanwhile: what takes time, on any machine."""
+    made = [0]
+
+    def count(frame, event, arg):
+        made[0] += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        yield made
+    finally:
+        sys.setprofile(None)
 
 
 def declared(shape, chunks, dtype="f8"):
@@ -128,15 +141,14 @@ def declared(shape, chunks, dtype="f8"):
     ],
 )
 def test_x3_file_that_declares_more_than_it_holds_is_refused_at_once(
-    hostile, fill, match
+    hostile, fill, match, monkeypatch
 ):
     path = hostile(fill)
-    ck.open_cube(hostile(lambda f: None), variable="cube")
-    path = hostile(fill)
-    start = time.perf_counter()
-    with pytest.raises(ck.SizeLimitError, match=match):
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", None)  # no value is read
+    monkeypatch.setattr(netCDF4, "Dataset", None)  # no other library opens it
+    with calls() as made, pytest.raises(ck.SizeLimitError, match=match):
         ck.open_cube(path)
-    assert time.perf_counter() - start < 0.5
+    assert made[0] < 3000
 
 
 def test_x4_groups_too_deep_are_refused(hostile):
@@ -193,17 +205,16 @@ def test_x3_refusal_takes_no_memory(hostile):
         tracemalloc.stop()
 
 
-def test_x4_deep_groups_are_refused_in_bounded_time(hostile):
+def test_x4_deep_groups_are_refused_before_most_are_seen(hostile):
     def deep(file):
         group = file["inner"].id
         for _ in range(3000):
             group = h5py.h5g.create(group, b"g")
 
     path = hostile(deep)
-    start = time.process_time()
-    with pytest.raises(ck.SizeLimitError, match="deep"):
+    with calls() as made, pytest.raises(ck.SizeLimitError, match="deep"):
         ck.open_cube(path)
-    assert time.process_time() - start < 2
+    assert made[0] < 10000
 
 
 FUZZ = """
@@ -344,6 +355,7 @@ def test_r2_no_flipped_bit_gives_wrong_values(tmp_path, ours, compression):
             )  # stopped by the watch, no signal
             found[len(found)] = "stopped"
     outcomes = collections.Counter(found.values())
+    print(f"\n{len(found)} bits flipped, {compression=}: {dict(outcomes)}")
     assert outcomes["wrong"] == outcomes["stopped"] == 0
     assert outcomes["noticed"] > 240
 

@@ -396,10 +396,19 @@ def test_progress_is_shown_when_asked_for_and_silent_in_a_pipe(
 ):
     ck.save_cube(make_cube(), tmp_path / "a.nc")
     assert capsys.readouterr() == ("", "")
-    ck.save_cube(make_cube(), tmp_path / "b.nc", progress=True)
+    cube = make_cube(chunks={"y": 2}).assign_coords(
+        lat=(("y", "x"), np.ones((5, 4)))  # no block: it is small
+    )
+    ck.save_cube(cube, tmp_path / "b.nc", progress=True)
     out, err = capsys.readouterr()
     assert out == ""
-    assert "b.nc: 100%" in err
+    last = err.split("\r")[-1]
+    # bytes of all bytes, the time it took, what is left, bytes a second, blocks
+    assert re.match(
+        r"b\.nc: 100%.*\| [\d.]+k/[\d.]+k \[\d\d:\d\d<\d\d:\d\d, .*B/s, blocks: 3\]",
+        last,
+    ), last
+    assert ck.plan(cube).blocks == 3
 
 
 def test_progress_in_a_notebook_is_its_own_bar(make_cube, tmp_path, monkeypatch):
@@ -422,6 +431,7 @@ def test_progress_in_a_notebook_is_its_own_bar(make_cube, tmp_path, monkeypatch)
     (bar,) = bars
     assert bar.n == bar.total > 5 * 4 * 40 * 8
     assert bar.desc == "out.nc"
+    assert bar.postfix == "blocks: 1"
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     ck.save_cube(make_cube(), tmp_path / "other.nc")
     assert len(bars) == 1

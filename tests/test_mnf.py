@@ -1,5 +1,8 @@
 """MNF and the noise it whitens, against noise that is known."""
 
+import weakref
+
+import dask
 import numpy as np
 import pytest
 import scipy.linalg
@@ -174,6 +177,24 @@ def test_each_chunk_is_read_once(known):
     counted = data.map_blocks(count, dtype=float, meta=np.empty((0, 0, 0)))
     ck.MNF().fit(known[1].isel(y=slice(40), x=slice(30)).copy(data=counted))
     assert len(read) == data.npartitions
+
+
+def test_a_chunk_is_gone_before_its_neighbours_are_there(known):
+    made, most = [], 0
+
+    def tracked(block):
+        nonlocal most
+        block = block.copy()
+        made.append(weakref.ref(block))
+        most = max(most, sum(ref() is not None for ref in made))
+        return block
+
+    small = known[1].isel(y=slice(40), x=slice(30))
+    data = small.chunk(y=5, x=5).data.map_blocks(tracked, dtype=float)
+    with dask.config.set(scheduler="synchronous"):
+        ck.MNF().fit(small.copy(data=data))
+    assert len(made) >= 48
+    assert most <= 2
 
 
 def test_the_noise_is_half_the_covariance_of_differences_both_ways(known):

@@ -787,12 +787,25 @@ def shifts(arrows):
     return transform(to) - transform(start)
 
 
+def test_arrows_are_as_far_apart_along_both_sides_of_a_narrow_picture():
+    axes = {
+        "y": ("y", np.linspace(0, 40, 161), {"units": "m"}),
+        "x": ("x", np.linspace(0, 10, 161), {"units": "m"}),
+    }
+    plane = xr.DataArray(np.zeros((161, 161)), axes, ("y", "x"))
+    arrows = ck.plotting.gradient_field(plane, ck.gradient(plane), arrows=20)
+    up, across = np.unique(arrows.Y), np.unique(arrows.X)
+    assert 15 <= len(up) <= 20
+    assert np.diff(up)[0] == pytest.approx(np.diff(across)[0], rel=0.25)
+
+
 def test_no_arrow_of_a_cliff_reaches_farther_than_the_next(hill):
     field, _ = hill
     cliff = (field + 1e6 * (field.x > 39)).assign_attrs(field.attrs)
     arrows = ck.plotting.gradient_field(cliff, ck.gradient(cliff), arrows=20)
     steep = np.hypot(arrows.U, arrows.V) / arrows.scale
-    assert steep.max() == pytest.approx(min(np.diff(np.unique(arrows.X))[0], 4))
+    apart = [np.diff(np.unique(places))[0] for places in (arrows.X, arrows.Y)]
+    assert steep.max() == pytest.approx(min(apart))
     # and the others are there to be seen
     assert np.median(steep) > 0.2 * steep.max()
     assert arrows.axes.get_title().endswith(" (K m$^{-1}$), or more")
@@ -846,6 +859,33 @@ def test_the_flattest_place_is_marked(hill):
     arrows = ck.plotting.gradient_field(*hill, mark=(20, 40))
     marks = {(*m.get_xdata(), *m.get_ydata()) for m in arrows.axes.lines}
     assert marks == {(40, 20)}
+    found = ck.flattest(hill[0], by="gradient")
+    arrows = ck.plotting.gradient_field(*hill, mark=found)
+    marks = {(*m.get_xdata(), *m.get_ydata()) for m in arrows.axes.lines}
+    assert marks == {(float(found.x), float(found.y))}
+
+
+def test_arrows_of_a_gradient_per_metre_point_north_and_east_on_a_map():
+    axes = {
+        "lat": ("lat", np.linspace(70, 50, 21), {"units": "degrees_north"}),
+        "lon": ("lon", np.linspace(0, 20, 21), {"units": "degrees_east"}),
+    }
+    field = xr.DataArray(np.zeros((21, 21)), axes, ("lat", "lon"), attrs={"units": "m"})
+    slope = ck.gradient(field, ("lat", "lon"), geographic=True)
+    slope[0], slope[1] = 0.3, 0.4
+    arrows = ck.plotting.gradient_field(field, slope)
+    across, up = shifts(arrows).T
+    np.testing.assert_allclose(up / across, 0.75, rtol=1e-6)
+    assert arrows.axes.get_title() == "longest arrows: 0.5"
+
+
+def test_arrows_along_coordinates_of_two_dims_are_refused(hill):
+    field, _ = hill
+    y, x = np.meshgrid(field.y, field.x, indexing="ij")
+    swath = field.assign_coords(lat=(field.dims, y), lon=(field.dims, x))
+    slope = ck.gradient(swath, ("lat", "lon"), curvilinear=True)
+    with pytest.raises(ValueError, match=r"two-dimensional.*Draw one component: image"):
+        ck.plotting.gradient_field(swath, slope)
 
 
 def test_missing_gradients_have_no_arrow(hill):
@@ -874,6 +914,36 @@ def test_hessian_has_a_picture_for_each_pair_with_the_same_colours(hill):
     assert [float(p.get_array().mean()) for p in pictures] == [4, 0, 0, 2]
     assert {p.get_clim() for p in pictures} == {(-4.0, 4.0)}
     assert "\\partial y \\, \\partial x" in pictures[1].axes.get_title()
+
+
+def test_second_derivatives_in_different_units_have_colours_of_their_own(hill):
+    field, _ = hill
+    cube = (field * 1e-6 * field.y).assign_attrs(units="K")
+    cube.y.attrs["units"], cube.x.attrs["units"] = "cm", "degrees"
+    pictures = ck.plotting.hessian(ck.hessian(cube))
+    assert len({p.get_clim() for p in pictures}) == 3
+    titles = [p.axes.get_title() for p in pictures]
+    assert titles[0].endswith("(K cm$^{-2}$)")
+    assert titles[1].endswith("(K cm$^{-1}$ degrees$^{-1}$)")
+    assert all(p.colorbar for p in pictures)
+
+
+def test_a_long_strip_in_one_unit_is_not_drawn_true_to_shape():
+    axes = {
+        "z": ("z", np.linspace(0, 500, 5), {"units": "m"}),
+        "x": ("x", np.linspace(0, 20000, 6), {"units": "m"}),
+    }
+    cube = xr.DataArray(np.zeros((5, 6)), axes, ("z", "x"))
+    assert ck.plotting.image(cube).axes.get_aspect() == "auto"
+
+
+def test_powers_of_units_are_raised_however_they_are_written():
+    axes = {"y": np.arange(3.0), "x": np.arange(3.0)}
+    cube = xr.DataArray(
+        np.ones((3, 3)), axes, ("y", "x"), attrs={"units": "m**2 s**-2"}
+    )
+    bar = ck.plotting.image(cube, label=None).colorbar
+    assert bar.ax.get_ylabel() == "value (m$^{2}$ s$^{-2}$)"
 
 
 # quality

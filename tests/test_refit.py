@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import strategies
 import xarray as xr
+from conftest import SPACINGS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +83,32 @@ def test_refit_is_polyfit_on_the_samples_left(
     np.testing.assert_allclose(
         got, expected, rtol=1e-9, atol=1e3 * rounding(operator, cube)
     )
+
+
+@pytest.mark.parametrize("kind", SPACINGS)
+@pytest.mark.parametrize(
+    "dims",
+    [("y", "x", "wavelength"), ("wavelength", "y", "x"), ("y", "wavelength", "x")],
+)
+@pytest.mark.parametrize("stored", ["as it is", "turned", "backwards", "chunks"])
+def test_refit_is_polyfit_in_every_layout(make_cube, kind, dims, stored):
+    cube = make_cube(kind=kind, dims=dims, missing=0.15)
+    if stored == "turned":  # as a view whose memory has another order
+        cube = cube.transpose(*dims[::-1]).copy().transpose(*dims)
+    elif stored == "backwards":
+        cube = cube.isel(wavelength=slice(None, None, -1))
+    elif stored == "chunks":
+        cube = cube.chunk(y=2, x=3, wavelength=9)
+    for deriv in (0, 1, 2):
+        operator = ck.savgol_operator(ck.Axis.from_cube(cube), 9, 3, deriv=deriv)
+        spectra = cube.transpose("y", "x", "wavelength").values.reshape(-1, 40)
+        expected = np.array([by_polyfit(operator, spectrum) for spectrum in spectra])
+        for few in (False, True):
+            with mock.patch.object(refit, "_FEW", np.inf if few else 0):
+                got = operator(cube, missing="refit").compute()
+            got = got.transpose("y", "x", "wavelength").values.reshape(-1, 40)
+            np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_the_fit_near_a_gap_does_not_need_the_one_sample_beyond_it():
@@ -254,6 +281,20 @@ def test_no_refit_reaches_across_a_gap(make_cube):
     assert got.notnull().mean() > 0.99
     truth = xr.where(cube["wavelength"] > 500, 1000.0, 0.0)
     np.testing.assert_allclose(got, truth.where(got.notnull()), atol=1e-9)
+
+
+@pytest.mark.parametrize("max_gap", [60, "auto"])
+def test_refit_between_gaps_is_polyfit_on_each_side(make_cube, max_gap):
+    cube = make_cube(kind="gapped", missing=0.15)
+    gap = int(np.argmax(np.diff(cube["wavelength"]))) + 1
+    got = ck.savgol_filter(cube, 7, 2, deriv=1, max_gap=max_gap, missing="refit")
+    for side in (slice(None, gap), slice(gap, None)):
+        alone = cube.isel(wavelength=side)
+        operator = ck.savgol_operator(ck.Axis.from_cube(alone), 7, 2, deriv=1)
+        expected = [[by_polyfit(operator, f) for f in row] for row in alone.values]
+        np.testing.assert_allclose(
+            got.isel(wavelength=side), expected, rtol=1e-9, atol=1e-9
+        )
 
 
 def test_some_outputs_are_refitted_as_all_are(make_cube):

@@ -1,5 +1,7 @@
 """Resampling, against integrals that are known."""
 
+import warnings
+
 import dask
 import numpy as np
 import pytest
@@ -135,6 +137,23 @@ def test_bad_bands_are_not_seen_and_what_lies_in_them_is_nan():
     ):
         got = ck.resample(cube, [560, 571, 600, 629, 640.0], fwhm=10)
     np.testing.assert_allclose(got, [1, np.nan, np.nan, np.nan, 1], rtol=1e-6)
+    np.testing.assert_array_equal(got["good_band"], got.notnull())
+
+
+@pytest.mark.parametrize("own", [None, [1, 1, 0, 1, 1]])
+def test_the_marks_and_widths_of_the_target_are_kept_where_its_bands_are_the_same(own):
+    x = FINE[:5]
+    target = cube_of(x, x, good_band=[True, False, True, True, True], fwhm=[9.0] * 5)
+    cube = cube_of(x, x)
+    if own:
+        cube = cube.assign_coords(good_band=("wavelength", own))
+    marked = [1, 0, 1 if own is None else 0, 1, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if own else "error")
+        got = ck.resample(cube, target, fwhm=1e-6)
+    np.testing.assert_array_equal(got["good_band"], marked)
+    np.testing.assert_array_equal(got.notnull(), marked)
+    np.testing.assert_array_equal(got["fwhm"], 1e-6)
 
 
 def test_bad_bands_of_the_target_are_nan_without_a_word():
@@ -170,12 +189,21 @@ def test_the_bands_of_another_cube_bring_their_widths(make_cube):
     assert got.attrs == cube.attrs
 
 
-def test_resampling_a_smoothed_cube_is_one_matrix(make_cube):
-    cube = make_cube()
+@pytest.mark.parametrize("ranges", [[], [(445, 462), (500, 520)]])
+@pytest.mark.filterwarnings("ignore:.*lie outside of 'wavelength'")
+def test_resampling_a_smoothed_cube_is_one_matrix(make_cube, ranges):
+    cube = ck.mark_bad(make_cube(missing=0.02), ranges)
     axis = ck.Axis.from_cube(cube)
     smooth = ck.savgol_operator(axis, 7)
-    bands = ck.resample_operator(axis, [450, 500, 550.0], fwhm=20)
-    np.testing.assert_allclose((bands @ smooth)(cube), bands(smooth(cube)), rtol=1e-12)
+    bands = ck.resample_operator(axis, [440, 455, 480, 550.0], fwhm=20)
+    one = bands @ smooth
+    assert isinstance(one, ck.AxisOperator)
+    got = one(cube)
+    np.testing.assert_allclose(got, bands(smooth(cube)), rtol=1e-12)
+    lost = np.isin([440, 455, 480, 550], 455 if ranges else [])
+    np.testing.assert_array_equal(got.isnull().all(["y", "x"]), lost)
+    if ranges:
+        np.testing.assert_array_equal(got["good_band"], ~lost)
 
 
 @given(cube=strategies.cubes(min_size=4), data=st.data())

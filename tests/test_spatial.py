@@ -646,6 +646,30 @@ def test_bad_arguments_are_refused(call, match):
         call()
 
 
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: ck.derivative(plane(), ["y"]), r"\['y'\] is a list.*one coordinate"),
+        (lambda: ck.gradient(plane(), (["y", "x"],)), r"'x'\] is a list"),
+        (
+            lambda: ck.derivative(plane(), "y", periodic=360),
+            r"periodic=360 is a int.*periodic=\{'y': 360\}",
+        ),
+        (lambda: ck.gradient(plane(), periodic=("y",)), r"is a tuple.*'x': 360"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_told_how_to_write_them(call, match):
+    with pytest.raises(TypeError, match=match):
+        call()
+
+
+def test_the_refusal_of_one_coordinate_of_two_dims_names_both():
+    both = {"lat": (("y", "x"), np.zeros((6, 5))), "lon": (("y", "x"), np.ones((6, 5)))}
+    cube = plane().assign_coords(both)
+    with pytest.raises(ck.CoordinateError, match=r"cube, \('lat', 'lon'\), curvilin"):
+        ck.derivative(cube, "lat")
+
+
 def test_complex_values_are_refused():
     with pytest.raises(TypeError, match="imaginary part"):
         ck.gradient(plane().astype(complex))

@@ -107,6 +107,20 @@ def test_widths_cover_the_same_light():
     np.testing.assert_allclose(got["fwhm"], exact, rtol=1e-4)
 
 
+@pytest.mark.parametrize("density", [False, True])
+def test_a_shift_has_other_units_of_energy_and_no_wavelength(density):
+    shift = np.array([-200.0, 0.0, 100.0])
+    cube = cube_of(np.ones(3), shift, "cm-1", "raman_shift", fwhm=[4.0, 4, 4])
+    got = ck.convert_axis(cube, "meV", density=density)
+    each = 1e5 * scipy.constants.h * scipy.constants.c / scipy.constants.e
+    np.testing.assert_allclose(got["raman_shift"], shift * each)
+    np.testing.assert_allclose(got["fwhm"], 4 * each)
+    np.testing.assert_allclose(got, 1 / each if density else 1)
+    assert got["raman_shift"].attrs["units"] == "meV"
+    with pytest.raises(ck.CoordinateError, match=r"is a shift.*Add the line"):
+        ck.convert_axis(cube, "nm")
+
+
 def test_the_order_of_samples_and_the_values_stay():
     cube = cube_of(np.cos(X), attrs={"units": "1"})
     got = ck.convert_axis(cube, "eV")
@@ -123,7 +137,7 @@ def test_bad_bands_go_along():
     assert got["good_band"].dims == ("wavenumber",)
 
 
-@pytest.mark.parametrize("units", ["um", "eV", "cm-1", "THz"])
+@pytest.mark.parametrize("units", ["um", "m", "eV", "cm-1", "THz"])
 def test_the_integral_of_a_density_is_kept(units):
     # Gauss-Legendre nodes in the new unit: an integral with no error of its own
     nodes, weights = np.polynomial.legendre.leggauss(60)
@@ -140,6 +154,18 @@ def test_the_integral_of_a_density_is_kept(units):
     assert got.values @ weights * (high - low) / 2 == pytest.approx(exact, rel=1e-10)
 
 
+@given(st.sampled_from(UNITS), st.sampled_from(UNITS), st.integers(0, 2**16))
+def test_a_density_times_its_widths_is_kept_between_all_units(first, second, seed):
+    # exact where |d old / d new| is: a power of the axis, so ln x has the same measure
+    rng = np.random.default_rng(seed)
+    x = np.exp(np.cumsum(rng.uniform(0.01, 0.3, 9)))
+    density = cube_of(rng.uniform(1, 2, 9), x, units=first, name="band")
+    got = ck.convert_axis(density, second, density=True)
+    np.testing.assert_allclose(got * got["band"], density.values * x, rtol=1e-10)
+    back = ck.convert_axis(got, first, density=True)
+    np.testing.assert_allclose(back, density, rtol=1e-10)
+
+
 def test_units_of_a_density_are_per_new_unit():
     cube = cube_of(
         X, attrs={"units": "W m-2 nm-1", "standard_name": "x", "valid_max": 1}
@@ -151,14 +177,14 @@ def test_units_of_a_density_are_per_new_unit():
     assert "units" not in ck.convert_axis(cube_of(X), "eV", density=True).attrs
 
 
-@pytest.mark.parametrize("units", ["eV", "cm-1", "um"])
+@pytest.mark.parametrize("units", ["eV", "cm-1", "um", "m", "THz"])
 def test_derivatives_follow_the_chain_rule(units):
     x = np.linspace(500, 520, 401)
     cube = cube_of(np.sin(x / 20), x)
     got = ck.convert_axis(cube, units)
     new = got[got.dims[0]].values
     slope = ck.derivative_operator(ck.Axis.from_cube(got), accuracy=6)(got)
-    expected = np.cos(x / 20) / 20 * (x / new if units == "um" else -x / new)
+    expected = np.cos(x / 20) / 20 * x / new * (1 if units in {"um", "m"} else -1)
     np.testing.assert_allclose(slope, expected, rtol=1e-8)
 
 

@@ -509,5 +509,5 @@ def test_a_picture_that_takes_long_is_drawn_part_by_part(file, monkeypatch):
 
 def test_without_panel_the_line_that_installs_it_is_named(cube, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r'pip install "cubekit\[viewer\]"'):
+    with pytest.raises(ImportError, match=r'copy of cubekit: pip install "\.\[viewer'):
         ck.explore(cube)

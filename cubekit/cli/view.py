@@ -44,7 +44,7 @@ def view(
     """Look at FILE in the browser: click pixels for their spectra.
 
     The page is for this computer alone, no other can reach it. Stop with Ctrl-C. Needs
-    the extra viewer: pip install "cubekit[viewer]".
+    the extra viewer: pip install ".[viewer]" in your copy of cubekit.
 
     A file in chunks of whole spectra shows its bands slowly; cubekit rechunk writes one
     for both uses.

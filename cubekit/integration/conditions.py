@@ -63,10 +63,13 @@ def checked_weights(
     if not isinstance(weights, xr.DataArray) or not set(weights.dims) <= set(
         whole.dims
     ):
-        found = getattr(weights, "dims", type(weights).__name__)
+        dims = getattr(weights, "dims", None)
+        found = (
+            f"are a {type(weights).__name__}" if dims is None else f"have dims {dims!r}"
+        )
         raise ValueError(
-            f"{_NAME}: the weights have dims {found!r}. The gradient has "
-            f"{tuple(whole.dims)!r}. Give a DataArray with some of them."
+            f"{_NAME}: the weights {found}. The gradient has "
+            f"dims {tuple(whole.dims)!r}. Give a DataArray with some of them."
         )
     if "direction" in weights.indexes:
         weights = weights.sel(direction=names)

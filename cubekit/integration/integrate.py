@@ -265,7 +265,8 @@ def _solve(
                 warnings.warn(
                     f"{_NAME}: conjugate gradients stopped after {found.iterations} "
                     f"iterations at a residual of {found.residual:.1e}; the tolerance "
-                    f"is {solver.tolerance:g}. Raise max_iterations or tolerance.",
+                    f"is {solver.tolerance:g}. Bring the coordinates to steps of like "
+                    "size, or raise max_iterations or tolerance.",
                     RuntimeWarning,
                     stacklevel=2,
                 )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from cubekit.axis import spectral_units
-from cubekit.errors import CorruptFileError
+from cubekit.errors import CorruptFileError, how_to_install
 from cubekit.io.decoding import Decoding
 from cubekit.io.source import FileArray, FileCube, Source
 
@@ -49,8 +49,8 @@ def _opened(path: str | Path) -> Any:
         import rasterio  # noqa: PLC0415  optional
     except ImportError as error:
         raise ImportError(
-            f"open_cube: {path} is a GeoTIFF. Reading it needs rasterio. Install it: "
-            'pip install "cubekit[geo]".'
+            f"open_cube: {path} is a GeoTIFF. Reading it needs rasterio, which is "
+            f"not installed. {how_to_install('geo')}"
         ) from error
     with warnings.catch_warnings():
         # a picture without a place on the map is a cube all the same

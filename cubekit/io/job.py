@@ -47,7 +47,7 @@ class Job:
     compression: Literal["fast"] | int | None
     verify: bool
     workers: int
-    report: Callable[[int], None]
+    report: Callable[..., None]
     form: Format
     checksums: Checksums = dataclasses.field(default_factory=dict)
 
@@ -130,7 +130,7 @@ class Job:
     def _finish(self, container: FileContainer) -> None:
         for plan in self.plans:
             if not plan.in_chunks:
-                self.report(plan.nbytes)
+                self.report(plan.nbytes, blocks=0)
         container.finish()
         container.add_record(list(self.checksums))
         with ThreadPoolExecutor(1) as pool:  # the disk works while we read

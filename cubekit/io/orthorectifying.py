@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,8 @@ from cubekit.io.netcdf import read_structure
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+
+    from cubekit.io.source import FileArray
 
 __all__ = ["orthorectify"]
 
@@ -72,7 +76,8 @@ def orthorectify(
     are used: open it with ``chunks={"downtrack": 128, "crosstrack": 128}`` for that.
     Blocks stay in memory until the last tile that needs them; ``plan(...).peak`` counts
     them.
-    **Cost:** one reading of the table (8 bytes a place), and a copy of the values.
+    **Cost:** one reading of the table (8 bytes a place) in each process that computes,
+    and a copy of the values.
 
     Examples
     --------
@@ -88,7 +93,8 @@ def orthorectify(
             f"orthorectify: dims={dims!r}, but the cube has {cube.dims}. They are its "
             'lines and samples, in this order. Say which: dims=("y", "x").'
         )
-    rows, columns, coords = _read_table(path)
+    places, coords = _read_table(path)
+    rows, columns = places.numbers()
     sizes = tuple(cube.sizes[d] for d in dims)
     most = int(rows.max(initial=0)), int(columns.max(initial=0))
     if most[0] > sizes[0] or most[1] > sizes[1]:
@@ -99,11 +105,51 @@ def orthorectify(
         )
     for name, coord in cube.coords.items():
         if set(dims) <= set(coord.dims) and str(name).lower() not in _PLACES:
-            coords[str(name)] = _laid(coord.variable, rows, columns, dims)
+            coords[str(name)] = _laid(coord.variable, places, dims)
         elif not set(dims) & set(coord.dims):
             coords[str(name)] = coord.variable
-    variable = _laid(cube.variable, rows, columns, dims)
+    variable = _laid(cube.variable, places, dims)
     return xr.DataArray(variable, coords, name=cube.name)
+
+
+@dataclasses.dataclass(eq=False)
+class _Table:
+    """Line and sample of each place, counted from 1; 0 where there is no pixel.
+
+    It is pickled without its numbers: another process reads them from the file once,
+    so a graph of many tiles stays small.
+    """
+
+    lines: FileArray
+    samples: FileArray
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: tuple[Array, Array] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Table, (self.lines, self.samples)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return "cubekit.orthorectify", tokenize(self.lines, self.samples)
+
+    @property
+    def array(self) -> FileArray:
+        """One array of the file, by which it is known as a source."""
+        return self.lines
+
+    def numbers(self) -> tuple[Array, Array]:
+        """All lines and samples."""
+        with self._lock:
+            if self._numbers is None:
+                # negative: the pixel of a neighbour, as some tables mark it
+                rows, columns = (
+                    np.abs(np.nan_to_num(axis[:, :]).astype(np.int32))
+                    for axis in (self.lines, self.samples)
+                )
+                here = (rows > 0) & (columns > 0)
+                self._numbers = np.where(here, rows, 0), np.where(here, columns, 0)
+            return self._numbers
 
 
 def _table_of(cube: xr.DataArray, table: str | os.PathLike[str] | None) -> Path:
@@ -119,8 +165,8 @@ def _table_of(cube: xr.DataArray, table: str | os.PathLike[str] | None) -> Path:
     return Path(files[0])
 
 
-def _read_table(path: Path) -> tuple[Array, Array, dict[str, Any]]:
-    """Line and sample of each place, counted from 1, and the coordinates of places."""
+def _read_table(path: Path) -> tuple[_Table, dict[str, Any]]:
+    """Lookup table of a file, and the coordinates of places."""
     file = read_structure(path)
     names = [f"location/glt_{axis}" for axis in "yx"]
     step = np.asarray(file.attrs.get("geotransform", ()), float)
@@ -130,14 +176,10 @@ def _read_table(path: Path) -> tuple[Array, Array, dict[str, Any]]:
             "has location/glt_x, location/glt_y and the attribute geotransform. Give "
             "one as table=."
         )
-    # negative: the pixel of a neighbour, as some tables mark it
-    rows, columns = (
-        np.abs(np.nan_to_num(file.variables[name].array[:, :]).astype(np.int32))
-        for name in names
-    )
-    here = (rows > 0) & (columns > 0)
-    lat = step[3] + step[5] * (np.arange(rows.shape[0]) + 0.5)
-    lon = step[0] + step[1] * (np.arange(rows.shape[1]) + 0.5)
+    table = _Table(*(file.variables[name].array for name in names))
+    height, width = table.lines.shape
+    lat = step[3] + step[5] * (np.arange(height) + 0.5)
+    lon = step[0] + step[1] * (np.arange(width) + 0.5)
     north = {"units": "degrees_north", "standard_name": "latitude"}
     east = {"units": "degrees_east", "standard_name": "longitude"}
     coords: dict[str, Any] = {
@@ -147,19 +189,17 @@ def _read_table(path: Path) -> tuple[Array, Array, dict[str, Any]]:
     if file.attrs.get("spatial_ref"):
         wkt = {"crs_wkt": str(file.attrs["spatial_ref"])}
         coords["spatial_ref"] = xr.Variable((), 0, wkt)
-    return np.where(here, rows, 0), np.where(here, columns, 0), coords
+    return table, coords
 
 
-def _laid(
-    variable: xr.Variable, rows: Array, columns: Array, dims: tuple[str, str]
-) -> xr.Variable:
+def _laid(variable: xr.Variable, table: _Table, dims: tuple[str, str]) -> xr.Variable:
     """One variable on the map."""
     others = [d for d in variable.dims if d not in dims]
     data = variable.transpose(*dims, *others).data
     laid: Any = (
-        _laid_lazily(data, rows, columns)
+        _laid_lazily(data, table)
         if isinstance(data, da.Array)
-        else _gathered([data], [(0, 0)], rows, columns, data.shape[2:])
+        else _gathered([data], [(0, 0)], table, (slice(None),) * 2, data.shape[2:])
     )
     return xr.Variable(("latitude", "longitude", *others), laid, variable.attrs)
 
@@ -167,11 +207,12 @@ def _laid(
 def _gathered(
     blocks: Sequence[Array],
     origins: Sequence[tuple[int, int]],
-    rows: Array,
-    columns: Array,
+    table: _Table,
+    place: tuple[slice, ...],
     rest: tuple[int, ...],
 ) -> Array:
     """Values of a tile from the blocks in which its pixels lie."""
+    rows, columns = (axis[place] for axis in table.numbers())
     dtype = _floating(blocks[0].dtype) if blocks else np.dtype(np.float32)
     tile = np.full((*rows.shape, *rest), np.nan, dtype)
     for block, (top, left) in zip(blocks, origins, strict=True):
@@ -187,8 +228,9 @@ def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(dtype if dtype.kind in "fc" else np.result_type(dtype, np.float32))
 
 
-def _laid_lazily(data: Any, rows: Array, columns: Array) -> da.Array:
+def _laid_lazily(data: Any, table: _Table) -> da.Array:
     """Tiles of the map, each from the blocks that it needs and no others."""
+    rows, columns = table.numbers()
     data = _in_squares(data)
     rest = data.chunks[2:]
     itemsize = _floating(data.dtype).itemsize
@@ -196,7 +238,8 @@ def _laid_lazily(data: Any, rows: Array, columns: Array) -> da.Array:
     side = max(16, int(math.sqrt(BLOCK_BYTES / max(1, itemsize * deep))) // 16 * 16)
     cuts = [_cut(n, side) for n in rows.shape]
     edges = [np.cumsum([0, *sizes]) for sizes in data.chunks[:2]]
-    name = f"orthorectify-{tokenize(data.name, rows, columns)}"
+    name = f"orthorectify-{tokenize(data.name, table)}"
+    shared = f"orthorectify-table-{tokenize(table)}"
     graph: dict[Any, Any] = {}
     starts = [np.cumsum([0, *c]).tolist() for c in cuts]
     for i, j in itertools.product(*(range(len(c)) for c in cuts)):
@@ -207,11 +250,12 @@ def _laid_lazily(data: Any, rows: Array, columns: Array) -> da.Array:
         for place in itertools.product(*(range(len(sizes)) for sizes in rest)):
             shape = tuple(sizes[k] for sizes, k in zip(rest, place, strict=True))
             blocks = [(data.name, p, q, *place) for p, q in needed]
-            task = (_gathered, blocks, origins, line, sample, shape)
+            task = (_gathered, blocks, origins, shared, tile, shape)
             graph[name, i, j, *place] = task
     block = data.dtype.itemsize * math.prod(data.chunksize)
     with annotate(**{HELD: block * _most_held(graph)}):
-        layers = HighLevelGraph.from_collections(name, graph, dependencies=[data])
+        tiles = {**graph, shared: table}
+        layers = HighLevelGraph.from_collections(name, tiles, dependencies=[data])
     dtype = _floating(data.dtype)
     meta = np.empty((0,) * data.ndim, dtype)
     result: da.Array = da.Array(layers, name, (*cuts, *rest), meta=meta)

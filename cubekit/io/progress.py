@@ -1,4 +1,4 @@
-"""Progress that is true: bytes done, shown when someone looks."""
+"""Progress that is true: bytes and blocks done, shown when someone looks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ __all__ = ["progress_bar"]
 @contextlib.contextmanager
 def progress_bar(
     show: bool | Callable[[int, int], None] | None, total: int, label: str
-) -> Iterator[Callable[[int], None]]:
-    """Give a function to call with bytes done; the bar is full only at the end.
+) -> Iterator[Callable[..., None]]:
+    """Give a function to call with bytes, and blocks (1), that were done.
+
+    The bar is full only at the end.
 
     Parameters
     ----------
@@ -26,10 +28,10 @@ def progress_bar(
         callable is called with the bytes done and the total.
     """
     lock = threading.Lock()
-    done = 0
+    done = finished = 0
     if callable(show):
 
-        def report(count: int) -> None:
+        def report(count: int, blocks: int = 1) -> None:
             nonlocal done
             with lock:
                 done += count
@@ -39,12 +41,15 @@ def progress_bar(
         show(total + 1, total + 1)
         return
     if show is False or (show is None and not _someone_looks()):
-        yield lambda count: None
+        yield lambda count, blocks=1: None
         return
     with _bar(total + 1, label) as bar:
 
-        def update(count: int) -> None:
+        def update(count: int, blocks: int = 1) -> None:
+            nonlocal finished
             with lock:
+                finished += blocks
+                bar.set_postfix_str(f"blocks: {finished}", refresh=False)
                 bar.update(count)
 
         yield update

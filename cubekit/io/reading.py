@@ -141,8 +141,9 @@ def open_cube(
     size = path.stat().st_size
     raise CorruptFileError(
         f"open_cube: {path} is of no known format: {size} bytes, beginning with "
-        f"{start!r}. Known are netCDF (any version), ENVI (with its .hdr beside it) "
-        "and GeoTIFF. Check that the download is complete."
+        f"{start!r}. Known are netCDF (any version), Zarr, ENVI (with its .hdr "
+        "beside it) and GeoTIFF. If it should be one, get it again; else read it with "
+        "a package that knows it, and make an xarray.DataArray of the values."
     )
 
 

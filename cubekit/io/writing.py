@@ -91,8 +91,9 @@ def save_cube(
         What the job may use in all. It limits how many blocks are under way at a time;
         one always is, and ``plan(cube, memory=...).peak`` says what that takes.
     progress : bool or callable, optional
-        Show a progress bar; None shows it where someone looks, in a terminal or a
-        notebook. A callable is called with the bytes done and the total.
+        Show a progress bar, with bytes, blocks and the time that is left; None shows it
+        where someone looks, in a terminal or a notebook. A callable is called with the
+        bytes done and the total.
     verify : bool, default True
         Read the file back before it takes its place, and compare every byte stored.
 

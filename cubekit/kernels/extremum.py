@@ -20,12 +20,12 @@ _PIECE = 2**21
 
 
 def least(measure: Any, values: Any, below: float, axes: tuple[int, ...]) -> Any:
-    """Least measure over some axes, among samples whose value is below a threshold.
+    """Least size of a measure over some axes, among samples whose value is below.
 
     Parameters
     ----------
     measure, values : NumPy or Dask arrays of one shape and chunks
-        NaN in either rules a sample out.
+        NaN in either rules a sample out; the sign of a measure does not count.
     below : float
         The threshold.
     axes : tuple of int
@@ -34,8 +34,9 @@ def least(measure: Any, values: Any, below: float, axes: tuple[int, ...]) -> Any
     Returns
     -------
     array, (3, ...)
-        The measure, the value and the position, counted over `axes` in C order of
-        their whole lengths; of equal ones the first. NaN where no sample is left.
+        The size of the measure, the value and the position, counted over `axes` in C
+        order of their whole lengths; of equal ones the first. NaN where no sample is
+        left.
         float64, so that positions are exact.
     """
     lengths = tuple(measure.shape[k] for k in axes)
@@ -159,6 +160,7 @@ def _least_of_block(
     if block_info:
         corner = [start for start, _ in block_info[0]["array-location"]]
     others = [k for k in range(measure.ndim) if k not in axes]
+    measure = np.abs(measure)
     allowed = np.isfinite(measure)
     allowed &= values < below
     left = np.where(allowed, measure, np.inf).transpose([*others, *axes])

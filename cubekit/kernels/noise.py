@@ -17,7 +17,7 @@ from cubekit.kernels.chunked import filled
 from cubekit.kernels.layout import result_dtype
 from cubekit.kernels.pooling import Moments, merge
 from cubekit.kernels.scatter import array_moments
-from cubekit.kernels.tree import fold_chunks
+from cubekit.kernels.tree import fold_chunks_and_seams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Neighbours", "Noise", "neighbours"]
 
 Array = npt.NDArray[Any]
+# bands to take, and axes of neighbours
+Argument = tuple[npt.NDArray[np.intp] | None, tuple[int, ...]]
 _SLAB = 2**20  # values differenced at a time
 
 
@@ -50,20 +52,28 @@ class Noise(NamedTuple):
         )
 
 
+class Differences(NamedTuple):
+    """Moments of the differences of neighbours, and pairs that are equal."""
+
+    moments: Moments
+    duplicates: int
+
+
 class Neighbours(NamedTuple):
     """Moments of spectra, and of the differences of neighbours in each direction."""
 
     data: Moments
-    differences: tuple[Moments, ...]
-    duplicates: int
+    differences: tuple[Differences, ...]
 
     @property
     def noise(self) -> Noise:
         """Half the covariance of the differences, each direction about its mean."""
-        freedom = sum(part.freedom for part in self.differences)
-        scatter = np.sum([part.scatter for part in self.differences], axis=0)
+        moments = [part.moments for part in self.differences]
+        freedom = sum(part.freedom for part in moments)
+        scatter = np.sum([part.scatter for part in moments], axis=0)
         covariance = (scatter + scatter.T) / (4 * freedom) if freedom else 0 * scatter
-        return Noise(covariance, freedom, float(self.duplicates))
+        duplicates = sum(part.duplicates for part in self.differences)
+        return Noise(covariance, freedom, float(duplicates))
 
 
 def neighbours(
@@ -77,8 +87,7 @@ def neighbours(
     Parameters
     ----------
     x : NumPy or Dask array, (..., n, ...)
-        Real numbers; any chunks. Each chunk is read once: of the next one only the
-        first samples are handed on.
+        Real numbers; any chunks. Each chunk is read once, and hands on its edges.
     axis : int
         The axis of the bands.
     along : sequence of int
@@ -92,44 +101,57 @@ def neighbours(
         Of spectra and pairs that have every band; pairs that are equal in every band
         are counted, and left out.
     """
-    if isinstance(x, da.Array):
-        return fold_chunks(
-            filled(x), axis, _leaf, _merged, argument=(keep, tuple(along)), along=along
-        )
-    return _leaf(x, axis, (keep, tuple(along)), *(None for _ in along))
+    argument = keep, tuple(along)
+    if not isinstance(x, da.Array):
+        return _leaf(x, axis, argument)
+    inner, seams = fold_chunks_and_seams(
+        filled(x),
+        axis,
+        _leaf,
+        _merged,
+        seam=_seam,
+        merge_seams=_joined,
+        along=along,
+        argument=argument,
+    )
+    differences = [
+        part if seam is None else _joined([part, seam])
+        for part, seam in zip(inner.differences, seams, strict=True)
+    ]
+    return Neighbours(inner.data, tuple(differences))
 
 
-def _leaf(
-    x: Array,
-    axis: int,
-    argument: tuple[npt.NDArray[np.intp] | None, tuple[int, ...]],
-    *edges: Array | None,
-) -> Neighbours:
+def _leaf(x: Array, axis: int, argument: Argument) -> Neighbours:
     keep, along = argument
+    differences = [
+        _joined([_difference(*pair, axis, keep) for pair in _pairs(x, axis, direction)])
+        for direction in along
+    ]
     data = array_moments(x, axis, keep, None, np.float64)
-    duplicates = 0
-    differences = []
-    for direction, edge in zip(along, edges, strict=True):
-        parts = []
-        for low, high in _pairs(x, axis, direction, edge):
-            apart = np.subtract(
-                high, low, dtype=result_dtype(x.dtype), casting="unsafe"
-            )
-            if keep is not None:
-                apart = apart.take(keep, axis)
-            equal = ~apart.any(axis=axis, keepdims=True)
-            duplicates += int(np.count_nonzero(equal))
-            if equal.any():
-                apart = np.where(equal, np.nan, apart)
-            parts.append(array_moments(apart, axis, None, None, np.float64))
-        differences.append(merge(parts))
-    return Neighbours(data, tuple(differences), duplicates)
+    return Neighbours(data, tuple(differences))
 
 
-def _pairs(
-    x: Array, axis: int, direction: int, edge: Array | None
-) -> list[tuple[Array, Array]]:
-    """Views of neighbours, slab by slab, and those beyond the edge of a chunk."""
+def _seam(low: Array, high: Array, axis: int, argument: Argument) -> Differences:
+    """Differences of the last samples of a chunk and the first of the next."""
+    return _difference(low, high, axis, argument[0])
+
+
+def _difference(
+    low: Array, high: Array, axis: int, keep: npt.NDArray[np.intp] | None
+) -> Differences:
+    with np.errstate(invalid="ignore"):  # Inf less Inf is left out as NaN is
+        apart = np.subtract(high, low, dtype=result_dtype(low.dtype), casting="unsafe")
+    if keep is not None and len(keep) < apart.shape[axis]:
+        apart = apart.take(keep, axis)
+    equal = ~apart.any(axis=axis, keepdims=True)
+    if equal.any():
+        np.copyto(apart, np.nan, where=equal)
+    moments = array_moments(apart, axis, None, None, np.float64)
+    return Differences(moments, int(np.count_nonzero(equal)))
+
+
+def _pairs(x: Array, axis: int, direction: int) -> list[tuple[Array, Array]]:
+    """Views of neighbours, slab by slab."""
 
     def cut(array: Array, at: int, part: slice) -> Array:
         return array[(slice(None),) * at + (part,)]
@@ -141,14 +163,17 @@ def _pairs(
     parts = [
         (cut(low, slab, slice(a, b)), cut(high, slab, slice(a, b))) for a, b in edges
     ]
-    if edge is not None:
-        parts.append((cut(x, direction, slice(-1, None)), edge))
     return parts or [(low, high)]
+
+
+def _joined(parts: Sequence[Differences]) -> Differences:
+    return Differences(
+        merge([part.moments for part in parts]), sum(part.duplicates for part in parts)
+    )
 
 
 def _merged(parts: Sequence[Neighbours]) -> Neighbours:
     return Neighbours(
         merge([part.data for part in parts]),
-        tuple(map(merge, zip(*(part.differences for part in parts), strict=True))),
-        sum(part.duplicates for part in parts),
+        tuple(map(_joined, zip(*(part.differences for part in parts), strict=True))),
     )

@@ -76,9 +76,16 @@ def applied(
     coords: dict[Hashable, xr.Variable] = {
         k: c.variable.copy(deep=False) for k, c in cube.coords.items()
     }
+    known, new = axis.to_coords(), output.to_coords()
     if output != axis:
         coords = {k: c for k, c in coords.items() if axis.dim not in c.dims}
-        coords.update(output.to_coords())
+    else:  # the same places, maybe with other marks or widths
+        new = {
+            k: new[k]
+            for k in ("good_band", "fwhm")
+            if k in new and not (k in known and new[k].equals(known[k]))
+        }
+    coords.update(new)
     attrs = attrs_of_derivative(cube, start, order)
     return xr.DataArray(data, coords, dims, cube.name, attrs)
 

@@ -157,6 +157,7 @@ def checked_period(function: str, axis: Axis, given: float) -> float:
     unit = f" {axis.units}" if axis.units else ""
     raise ValueError(
         f"{function}: {axis.name!r} has the period {period:g}{unit}. Its samples span "
-        f"{span:g}{unit}, a full turn or more, so that one place is there twice. Leave "
-        f"the last out: cube.isel({axis.dim}=slice(None, -1))."
+        f"{span:g}{unit}, a full turn or more, so that one place is there twice. Give "
+        "a longer period, or if only the last sample is the first again, leave it out: "
+        f"cube.isel({axis.dim}=slice(None, -1))."
     )

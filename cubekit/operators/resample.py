@@ -83,7 +83,8 @@ def resample_operator(
 
     **Missing values:** an output is NaN where its response meets NaN or Inf. Bands
     whose half maximum does not lie on the axis, or whose centre is nearest to a bad
-    band, are NaN. **Chunks:** any. **Cost:** one contraction.
+    band, are NaN; the latter, and bad bands of the target, are marked as bad.
+    **Chunks:** any. **Cost:** one contraction.
 
     Examples
     --------
@@ -122,9 +123,11 @@ def resample_operator(
     nearest = np.abs(axis.values[:, None] - centre).argmin(axis=0)
     slack = 1e-9 * np.ptp(x)
     outside = (centre - width / 2 < x[0] - slack) | (centre + width / 2 > x[-1] + slack)
-    if axis.good is not None:
-        outside |= ~axis.good[nearest]
     unwanted = np.zeros(len(target), np.bool_) if target.good is None else ~target.good
+    good = target.good
+    if axis.good is not None and not axis.good[nearest].all():
+        outside |= ~axis.good[nearest]
+        good = axis.good[nearest] & ~unwanted
     _warn_of_outside(centre, outside & ~unwanted, axis)
 
     windows = stencils.response_windows(x, centre, _REACH * width)
@@ -142,6 +145,7 @@ def resample_operator(
             dim=axis.dim,
             name=axis.name,
             units=axis.units or target.units,
+            good=good,
             fwhm=seen if seen.all() else None,
         ),
         f"resample({len(target)} bands)",

@@ -65,9 +65,10 @@ def comparison(
         line = row.band_rmse.drop_vars("model")
         lines += spectra(line, coord=coord, label=label, ax=ax)
     ax.set_ylabel(label_of("held-out error", table.rmse.attrs))
-    ax.set_ylim(bottom=0)
     # above the lines: its entries are long; and clear of the power of ten on the left
     ax.legend(
         fontsize="small", edgecolor="none", loc="lower right", bbox_to_anchor=(1, 1)
     )
+    ax.autoscale_view(scalex=False)  # no room for a legend inside
+    ax.set_ylim(bottom=0)
     return lines

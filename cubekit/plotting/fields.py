@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cubekit.operators.attributes import METRIC
 from cubekit.plotting.colours import about_zero, span
 from cubekit.plotting.images import image
 from cubekit.plotting.labels import centres, label_of, new_axes
@@ -31,7 +33,7 @@ def gradient_field(
     gradient: xr.DataArray,
     *,
     arrows: int = 20,
-    mark: Sequence[float] | None = None,
+    mark: Sequence[float] | Mapping[Any, Any] | None = None,
     ax: Axes | None = None,
     **how: Any,
 ) -> Quiver:
@@ -44,9 +46,11 @@ def gradient_field(
     gradient : DataArray, dims (direction, ...)
         As given by `gradient`; the labels of ``direction`` are the dims of `field`.
     arrows : int, default 20
-        At most so many along each side, about evenly apart on any axes.
-    mark : (float, float), optional
-        A place to mark, in the order of the dims of `field`, such as the flattest.
+        At most so many along the longer side of the picture, and as far apart along the
+        other, on any axes.
+    mark : Dataset, dict or (float, float), optional
+        A place to mark: as found by `flattest`, by the names of the dims of `field`, or
+        in their order.
     ax : matplotlib Axes, optional
         Where to draw; on a new figure if not given.
     **how
@@ -56,7 +60,8 @@ def gradient_field(
     -------
     Quiver
         Arrows point uphill in units of the axes; where those of the two axes differ,
-        uphill as it is drawn. Arrows are as long as it is steep; the longest reach from
+        uphill as it is drawn; those of a gradient per metre, on a map of degrees, north
+        and east. Arrows are as long as it is steep; the longest reach from
         one to the next, and the title says how steep it is there. Where a tenth of
         the places or less, such as a cliff, is much steeper than all else, its arrows
         are no longer than that.
@@ -89,23 +94,37 @@ def gradient_field(
     image(field, ax=ax, **how)
     rows, columns = (str(d) for d in field.dims)
     known = _labels("gradient_field", gradient, "direction", "gradient")
+    if any(gradient.coords[d].ndim > 1 for d in known if d in gradient.coords):
+        raise ValueError(
+            f"gradient_field: the directions {known} are two-dimensional coordinates. "
+            f"Arrows are drawn along the dims of the field, {[rows, columns]}. Draw "
+            f"one component: image(gradient.sel(direction={known[0]!r}))."
+        )
     if set(known) != {rows, columns}:
         raise ValueError(
             f"gradient_field: the directions are {known}. The field has dims "
             f"{[rows, columns]}. Use gradient(field, coords={(rows, columns)})."
         )
-    some = gradient.isel({d: _some(gradient, d, arrows) for d in (rows, columns)})
+    aspect = ax.get_aspect()
+    most = dict.fromkeys((rows, columns), arrows)
+    if aspect != "auto":
+        (y, _), (x, _) = centres(gradient, rows), centres(gradient, columns)
+        sides = {rows: float(np.ptp(y)) * float(aspect), columns: float(np.ptp(x))}
+        longer = max(sides.values()) or 1.0
+        most = {d: max(2, round(arrows * s / longer)) for d, s in sides.items()}
+    some = gradient.isel({d: _some(gradient, d, n) for d, n in most.items()})
     up = some.sel(direction=rows).transpose(rows, columns).values
     along = some.sel(direction=columns).transpose(rows, columns).values
     (y, _), (x, _) = centres(some, rows), centres(some, columns)
-    aspect = ax.get_aspect()
     # lengths on the page: of a unit of y, in that of one of x
     unit = float(aspect) if aspect != "auto" else _spacing(x) / _spacing(y)
-    up = up / unit
+    is_per_metre = METRIC in gradient.attrs  # alike in all directions, as on the page
+    if not is_per_metre:
+        up = up / unit
     steepness = np.hypot(along, up)
-    most, is_capped = _longest(steepness[np.isfinite(steepness)])
+    longest, is_capped = _longest(steepness[np.isfinite(steepness)])
     with np.errstate(invalid="ignore", divide="ignore"):
-        shorter = np.minimum(1.0, most / steepness)
+        shorter = np.minimum(1.0, longest / steepness)
     between = min(_spacing(x), _spacing(y) * unit)
     drawn = ax.quiver(
         x,
@@ -114,21 +133,26 @@ def gradient_field(
         np.ma.masked_invalid(up * shorter / unit),
         angles="xy",
         scale_units="xy",
-        scale=most / between if most > 0 else 1.0,
+        scale=longest / between if longest > 0 else 1.0,
         color="white",
         edgecolor="black",
         linewidth=0.6,
+        units="height" if most[rows] > most[columns] else "width",
         width=0.005,
         pivot="middle",
     )
-    if aspect == 1.0:
-        size = label_of(_written(most), {"units": gradient.attrs.get("units")})
+    if aspect == 1.0 or is_per_metre:
+        size = label_of(_written(longest), {"units": gradient.attrs.get("units")})
     else:
-        rise = label_of(_written(most * between), {"units": field.attrs.get("units")})
+        rise = label_of(
+            _written(longest * between), {"units": field.attrs.get("units")}
+        )
         size = f"a rise of {rise} to the next"
     words = f"longest arrows: {size}{', or more' if is_capped else ''}"
     ax.set_title(words, fontsize="medium")
     if mark is not None:
+        if isinstance(mark, Mapping):
+            mark = [float(mark[d]) for d in (rows, columns)]
         for colour, width in (("black", 3.5), ("#E69F00", 1.8)):
             ax.plot(mark[1], mark[0], "o", ms=11, mfc="none", mec=colour, mew=width)
     return drawn
@@ -147,7 +171,8 @@ def hessian(
     hessian : DataArray, dims (direction, direction_2, ...)
         As given by `hessian`, of a field of two dims.
     percentile : (float, float), default (2, 98)
-        Range of values that the colours span, the same in all pictures.
+        Range of values that the colours span: the same in all pictures, unless the
+        units of the axes differ, and with them those of the derivatives.
     figure : matplotlib Figure, optional
         Where to draw; on a new one if not given.
 
@@ -183,6 +208,7 @@ def hessian(
     dims = tuple(d for d in hessian.dims if d not in {"direction", "direction_2"})
     some = thinned(hessian, dims, 1000).compute()
     values = np.where(np.isfinite(some.values), some.values, np.nan)
+    differ = "units" in some.coords  # of each derivative: its own colours
     limits = about_zero(*span("hessian", values, percentile))
     grid = figure.subplots(
         len(names), len(names), sharex=True, sharey=True, squeeze=False
@@ -191,11 +217,26 @@ def hessian(
     for first, row in zip(names, grid, strict=True):
         for second, ax in zip(names, row, strict=True):
             part = some.sel(direction=first, direction_2=second)
-            picture = image(part, diverging=True, colorbar=False, ax=ax)
-            picture.set_clim(*limits)
-            ax.set_title(f"$\\partial^2 / \\partial {first} \\, \\partial {second}$")
+            picture = image(
+                part,
+                diverging=True,
+                percentile=percentile,
+                colorbar=differ,
+                label="",  # the title says it
+                ax=ax,
+            )
+            if not differ:
+                picture.set_clim(*limits)
+            for axis in (ax.xaxis, ax.yaxis):  # two of them share one side
+                axis.label.set_fontsize("small")
+            title = f"$\\partial^2 / \\partial {first} \\, \\partial {second}$"
+            own = {"units": part.coords["units"].item()} if differ else {}
+            title = f"{title} {label_of(' ', own).strip()}".rstrip()
+            ax.set_title(title, fontsize="medium")
             ax.label_outer()
             pictures.append(picture)
+    if differ:
+        return pictures
     bar = figure.colorbar(
         pictures[0],
         ax=grid,

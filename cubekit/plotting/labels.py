@@ -96,7 +96,7 @@ def _written(units: object) -> str:
     if str(units) in _DEGREES:
         return _DEGREES[str(units)]
     units = printable(str(units).strip()).replace("$", "")  # some files write $nm$
-    return re.sub(r"(?<=[A-Za-zµμ)])\^?(-?\d+)", r"$^{\1}$", units)
+    return re.sub(r"(?<=[A-Za-zµμ)])(?:\^|\*\*)?(-?\d+)", r"$^{\1}$", units)
 
 
 def centres(cube: xr.DataArray, dim: Hashable) -> tuple[npt.NDArray[np.float64], str]:

@@ -129,8 +129,11 @@ def overview(
     """
     if figure is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
+        from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
-        figure = plt.figure(figsize=(11, 7.5), layout="constrained")
+        # images with equal scales are a little off where they are laid out at first
+        layout = ConstrainedLayoutEngine(w_pad=0.1)
+        figure = plt.figure(figsize=(11, 7.5), layout=layout)
     (top_left, top_right), (low_left, low_right) = figure.subplots(2, 2)
     axis = Axis.from_cube(cube, coord)
     cube, smooth, slope = (_drawable(c, axis.dim) for c in (cube, smooth, slope))

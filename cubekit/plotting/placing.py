@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["hatch", "is_even", "place", "points_down"]
 
+# so many times as long as wide, a picture true to shape shows nothing
+_STRIP = 12
+
 
 def place(
     ax: Axes,
@@ -48,7 +51,7 @@ def place(
     ax.set_xlim(min(x_edges), max(x_edges))
     low, high = min(y_edges), max(y_edges)
     ax.set_ylim(*((high, low) if points_down(some, dims[0]) else (low, high)))
-    ax.set_aspect(_aspect(x_label, y_label, y))
+    ax.set_aspect(_aspect((x_label, y_label), x_edges, y_edges))
     for axis in (ax.xaxis, ax.yaxis):  # a place on a map is read as it stands
         written = axis.get_major_formatter()
         if isinstance(written, ScalarFormatter):
@@ -59,13 +62,17 @@ def place(
     return picture
 
 
-def _aspect(x_label: str, y_label: str, y: npt.NDArray[np.float64]) -> Any:
+def _aspect(
+    labels: tuple[str, str], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+) -> Any:
     """Length on the page of a unit of y, in that of one of x."""
-    units = tuple(label.rpartition("(")[2] for label in (x_label, y_label))
+    units = tuple(label.rpartition("(")[2] for label in labels)
     if units == ("°E)", "°N)"):  # true to shape in the middle of the map
         middle = (y.min() + y.max()) / 2
         return 1 / max(0.2, float(np.cos(np.radians(middle))))
-    return "equal" if units[0] == units[1] else "auto"
+    sides = sorted((float(np.ptp(x)), float(np.ptp(y))))
+    is_strip = sides[1] > _STRIP * sides[0]  # a section through a sea, a few samples
+    return "equal" if units[0] == units[1] and not is_strip else "auto"
 
 
 def points_down(cube: xr.DataArray, dim: Hashable) -> bool:

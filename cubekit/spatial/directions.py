@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from cubekit.operators.attributes import derived_attrs, units_of
 from cubekit.operators.metric import Metric, latitude_and_longitude, metric_at
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cubekit.kernels import Component
 
@@ -269,6 +270,12 @@ def require_coords(
 ) -> list[str]:
     """Names of coordinates as a list; raise if there are none, or one twice."""
     names = [coords] if isinstance(coords, str) else list(coords)
+    for name in names:
+        if not isinstance(name, Hashable):
+            raise TypeError(
+                f"{function}: {name!r} is a {type(name).__name__}. The name of one "
+                f'coordinate is needed. Use for example {function}(cube, "y").'
+            )
     if not names or len(set(names)) < len(names):
         raise ValueError(
             f"{function}: coords={coords!r} names {len(names)} directions, "
@@ -279,10 +286,12 @@ def require_coords(
         if isinstance(cube, xr.DataArray) and name in cube.coords:
             found = cube.coords[name]
             if found.ndim == 2:
+                both = tuple(n for n, c in cube.coords.items() if c.dims == found.dims)
+                pair = tuple(names) if len(names) == 2 else both
                 raise CoordinateError(
                     f"{function}: coordinate {name!r} has dims {found.dims}, a place "
                     "for each sample. Derivatives along it need both coordinates of "
-                    f"the plane: gradient(cube, {tuple(names)!r}, curvilinear=True)."
+                    f"the plane: gradient(cube, {pair!r}, curvilinear=True)."
                 )
     return names
 

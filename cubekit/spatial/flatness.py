@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
@@ -68,7 +68,7 @@ def flattest(
 
     **Missing values:** samples whose value or measure is NaN or Inf do not count.
     **Chunks:** lazy, in one pass; each chunk keeps its best sample only.
-    **Cost:** that of the measure.
+    **Cost:** that of the measure, and two tasks a chunk.
 
     Examples
     --------
@@ -92,6 +92,7 @@ def flattest(
         "gradient": gradient_magnitude,
     }[by]
     require_real(cube, "flattest")
+    threshold = _threshold(below)
     # large chunks are cut first: what is made of each is several times as large
     cube = cube.copy(data=kernels.in_pieces(cube.data))
     measure = function(
@@ -99,10 +100,7 @@ def flattest(
     )
     names = list(coords)
     dims = [Axis.from_cube(cube, name).dim for name in names]
-    threshold = math.inf if below is None else float(below)
-    found = kernels.least(
-        abs(measure.data), cube.data, threshold, cube.get_axis_num(dims)
-    )
+    found = kernels.least(measure.data, cube.data, threshold, cube.get_axis_num(dims))
     rest = [d for d in cube.dims if d not in dims]
     flatness, value, position = (xr.Variable(rest, part) for part in found)
     places = {}
@@ -121,3 +119,14 @@ def flattest(
     }
     found_at = {name: places[name] for name in names}
     return xr.Dataset({**found_at, "value": value, by: flatness}, kept)
+
+
+def _threshold(below: Any) -> float:
+    """Threshold as a number; infinite if not given."""
+    try:
+        return math.inf if below is None else float(below)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"flattest: below={below!r} is a {type(below).__name__}. It is a threshold "
+            "for the values of the cube. Give one number in their units."
+        ) from None

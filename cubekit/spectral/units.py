@@ -98,8 +98,8 @@ def convert_axis(
     Raises
     ------
     CoordinateError
-        If the axis has no units, values that are not positive, or is a shift; if the
-        new name is taken.
+        If the axis has no units; if it is to become a wavelength, or was one, and is a
+        shift or not positive; if the new name is taken.
     ValueError
         If `units` are unknown.
 
@@ -133,9 +133,13 @@ def convert_axis(
             f"{', '.join(_UNITS)}. Use one of "
             'them: cubekit.convert_axis(cube, "nm").'
         )
-    _require_convertible(axis)
-    values = _converted(axis.values, old, new)
-    jacobian = np.abs(axis.values / values)  # new is k old or k / old
+    if _is_reciprocal(old, new):
+        _require_reciprocal(axis)
+        values = _converted(axis.values, old, new)
+        jacobian = np.abs(axis.values / values)  # new is k / old
+    else:
+        values = _converted(axis.values, old, new)
+        jacobian = 1 / _converted(np.ones(len(axis)), old, new)
 
     name = (
         new.quantity if axis.name in {old.quantity, f"{old.quantity}s"} else axis.name
@@ -188,7 +192,11 @@ def _unit_of(axis: Axis) -> _Unit:
     return unit
 
 
-def _require_convertible(axis: Axis) -> None:
+def _is_reciprocal(old: _Unit, new: _Unit) -> bool:
+    return (old.quantity == "wavelength") != (new.quantity == "wavelength")
+
+
+def _require_reciprocal(axis: Axis) -> None:
     if axis.name.lower() in _SHIFTS:
         raise CoordinateError(
             f"convert_axis: coordinate {axis.name!r} is a shift, no wavelength and no "

@@ -6,6 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from cubekit.arguments import require_integer
+from cubekit.errors import how_to_install
 from cubekit.viewer.view import View
 
 if TYPE_CHECKING:
@@ -145,5 +146,5 @@ def _require_panel() -> None:
     if importlib.util.find_spec("panel") is None:
         raise ImportError(
             "explore: the viewer needs the package panel, which is not installed. It "
-            'comes with the extra viewer: pip install "cubekit[viewer]".'
+            f"comes with the extra viewer. {how_to_install('viewer')}"
         )

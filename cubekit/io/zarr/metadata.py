@@ -17,6 +17,7 @@ from cubekit.errors import (
     IncompleteFileError,
     SizeLimitError,
     UnsafeFileError,
+    how_to_install,
 )
 from cubekit.io.record import MARK
 
@@ -67,7 +68,7 @@ def imported(path: Path, action: str) -> Any:
     except ImportError as error:
         raise ImportError(
             f"{action}: {path} is a Zarr store. That needs the packages of the extra "
-            'zarr. Install them: pip install "cubekit[zarr]".'
+            f"zarr, which are not installed. {how_to_install('zarr')}"
         ) from error
     return zarr
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+from cubekit.errors import how_to_install
 from cubekit.kernels import thread_count
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def require_torch() -> None:
     if importlib.util.find_spec("torch") is None:
         raise ImportError(
             "Autoencoder: PyTorch is not installed. It is an extra, since it is large. "
-            'Install it: pip install "cubekit[torch]".',
+            + how_to_install("torch"),
             name="torch",
         )
 

@@ -75,7 +75,7 @@ class Autoencoder(TrainedNetwork):
         At most; an epoch is about 100 000 spectra. Where the held-out spectra gain no
         more, steps become smaller, three times, and then training stops.
     warm_up : int, default 5
-        Epochs until `beta` has its full weight.
+        Epochs until `beta` has its full weight; early stopping begins after that.
     batch_size : int, default 1024
         Spectra in a step.
     learning_rate : float, default 2e-3

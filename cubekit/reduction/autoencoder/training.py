@@ -131,12 +131,16 @@ class _Training:
             losses.append(self.epoch(optimiser, epoch))
             held.append(self.held_out())
             report(epoch, losses[-1], held[-1])
-            still = 0 if held[-1] < mark - least else still + 1
-            mark = min(mark, held[-1]) if still == 0 else mark
+            # losses may rise while the weight does: patience begins after that
+            rising = self.layout.variational and epoch < how.warm_up
+            is_finite = math.isfinite(held[-1])
+            if (rising and is_finite) or held[-1] < mark - least:
+                mark, still = held[-1], 0
+            else:
+                still += 1
             if held[-1] < best:
                 best, kept = held[-1], self.copied(self.average)
-            warm = self.layout.variational and epoch < how.warm_up
-            if math.isfinite(held[-1]) and (still < _PATIENCE or warm):
+            if is_finite and still < _PATIENCE:
                 self.pool.refresh(self.rng)
                 continue
             reductions += 1
