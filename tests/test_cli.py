@@ -100,6 +100,13 @@ def test_demo_can_be_run_again(run, scene):
     np.testing.assert_allclose(smooth, expected, rtol=1e-5)
 
 
+def test_demo_says_that_its_folder_is_a_file_before_it_begins(run, scene):
+    result = run("demo", "--output", scene)
+    assert result.exit_code == 1
+    assert "is a file. Two files are written to a folder." in result.stderr
+    assert result.stdout == ""
+
+
 def test_demo_refuses_to_replace_its_own_input(run, scene):
     run("demo", "--input", scene)
     file = Path("cubekit-demo/demo.nc")
@@ -207,6 +214,16 @@ def test_savgol_hands_on_width_and_gap(run, tmp_path):
     np.testing.assert_allclose(ck.open_cube("out.nc"), expected, rtol=1e-6)
 
 
+def test_savgol_finds_gaps_by_itself(run, scene):
+    words = ("savgol", scene, "auto.nc", "--window-length", 11, "--max-gap", "auto")
+    assert run(*words).exit_code == 0
+    expected = ck.savgol_filter(ck.open_cube(scene), 11, max_gap="auto")
+    np.testing.assert_array_equal(ck.open_cube("auto.nc"), expected)
+    told = run(*words[:-1], "wide")
+    assert told.exit_code == 2
+    assert "'wide' is no width such as 20, nor auto" in told.stderr
+
+
 def test_savgol_along_another_coordinate(run, scene):
     run("savgol", scene, "out.nc", "--window-length", 3, "--coord", "y")
     expected = ck.savgol_filter(ck.datasets.scene((6, 5)), 3, 2, coord="y")
@@ -301,6 +318,11 @@ def test_demo_along_a_coordinate_that_is_not_spectral(run, tmp_path):
 def test_help_of_savgol_shows_examples_on_lines_of_their_own(run):
     lines = [line.strip() for line in run("savgol", "--help").output.splitlines()]
     assert "cubekit savgol scene.hdr slope.nc --window-width 60 --deriv 1" in lines
+
+
+def test_only_what_may_be_an_axis_is_offered_as_one(run, scene):
+    words = ("savgol", scene, "out.nc", "--window-length", 3, "--coord", "z")
+    assert "it has 'wavelength', 'x', 'y'. Name one" in run(*words).stderr
 
 
 def test_a_missing_file_is_one_line(run):

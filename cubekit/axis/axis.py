@@ -46,6 +46,8 @@ class Axis:
         False where the sample is a bad band; all good if not given.
     fwhm : array, (dim,), optional
         Full width at half maximum of the response of each band, in `units`.
+    long_name : str, optional
+        What it is called on the axis of a picture; no part of a comparison.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Axis:
     units: str | None = None
     good: npt.NDArray[np.bool_] | None = None
     fwhm: npt.NDArray[np.float64] | None = None
+    long_name: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values, make them float64 and read-only."""
@@ -124,7 +127,7 @@ class Axis:
         name = spectral_coordinate(cube) if coord is None else coord
         variable = coordinate(cube, name)
         dim = variable.dims[0]
-        units = variable.attrs.get("units")
+        units, long_name = (variable.attrs.get(k) for k in ("units", "long_name"))
         return cls(
             dim=str(dim),
             name=str(name),
@@ -132,6 +135,7 @@ class Axis:
             units=seconds(variable.dtype) or (None if units is None else str(units)),
             good=flags(companion(cube, "good_band", dim)),
             fwhm=companion(cube, "fwhm", dim),
+            long_name=None if long_name is None else str(long_name),
         )
 
     def __len__(self) -> int:
@@ -252,7 +256,8 @@ class Axis:
     def to_coords(self) -> dict[str, xr.Variable]:
         """Coordinate variables for a cube that has this axis."""
         attrs = {} if self.units is None else {"units": self.units}
-        coords = {self.name: xr.Variable(self.dim, self.values, attrs)}
+        named = {} if self.long_name is None else {"long_name": self.long_name}
+        coords = {self.name: xr.Variable(self.dim, self.values, {**named, **attrs})}
         if self.good is not None:
             coords["good_band"] = xr.Variable(self.dim, self.good)
         if self.fwhm is not None:

@@ -44,6 +44,8 @@ _NAMES = (
     "band",
     "bands",
 )
+# what is known of each band, beside where it is
+_NO_AXES = {"fwhm", "good_band"}
 # of lengths that are seldom wavelengths
 _NOT_SPECTRAL_ALONE = {None, "m", "m-1"}
 
@@ -136,7 +138,7 @@ def coordinate(cube: xr.DataArray, name: Hashable) -> xr.DataArray:
             f"cube.assign_coords({name}=np.arange({cube.sizes[name]})) for unit "
             "spacing."
         )
-    known = sorted(map(str, {*cube.coords, *cube.dims}))
+    known = sorted(map(str, {*cube.coords, *cube.dims} - _NO_AXES))
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else "Name one of these."
     raise CoordinateError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import xarray as xr
@@ -66,7 +66,7 @@ def demo(
     folder: Path,
     window_length: int,
     polyorder: int,
-    max_gap: float | None,
+    max_gap: Any,
     say: Callable[[str], None],
     progress: bool | None,
 ) -> None:
@@ -81,6 +81,11 @@ def demo(
       cubekit demo
       cubekit demo --input scene.nc --output here
     """  # noqa: D301  click reads the escape
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(
+            f"demo: --output {folder} is a file. Two files are written to a folder. "
+            "Name one, or a new one."
+        )
     if path is None:
         cube = datasets.scene(chunks={"y": 40})
         say("cube        synthetic scene: nothing in it was measured")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,9 +25,23 @@ POLYORDER = click.option(
     show_default=True,
     help="Degree of the polynomial, less than the bands in a window.",
 )
+
+
+class _Gap(click.ParamType):  # type: ignore[type-arg]
+    name = "gap"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | str:
+        """Width, or the word."""
+        try:
+            return "auto" if value == "auto" else float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no width such as 20, nor auto", param)
+
+
 MAX_GAP = click.option(
     "--max-gap",
     metavar="G",
-    type=float,
-    help="Never fit across a step wider than this, in units of the coordinate.",
+    type=_Gap(),
+    help="Never fit across a step wider than this, in units of the coordinate; auto: "
+    "than four times the steps about it.",
 )

@@ -64,7 +64,7 @@ def savgol(
     window_width: float | None,
     polyorder: int,
     deriv: int,
-    max_gap: float | None,
+    max_gap: Any,
     coord: str | None,
     **options: Any,
 ) -> None:

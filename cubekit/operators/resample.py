@@ -97,7 +97,13 @@ def resample_operator(
     if not isinstance(target, Axis):
         centres = _centres(target)
         _require_sorted(centres, axis)
-        target = Axis(axis.dim, centres, axis.name, axis.units)
+        target = Axis(
+            axis.dim,
+            centres,
+            axis.name,
+            axis.units,
+            long_name=axis.long_name,
+        )
     _require_same_units(axis, target)
     samples = axis.good_samples
     if not len(samples):

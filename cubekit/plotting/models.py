@@ -29,7 +29,8 @@ def components(
     Parameters
     ----------
     model : fitted model, or DataArray, dims (component, band)
-        Anything with ``components_``, such as `PCA`; or the components.
+        Anything with ``components_``, such as `PCA`; or the components. Those of `MNF`
+        are weights; the spectra that they stand for are its ``patterns_``.
     n : int, default 4
         How many.
     coord : str, optional

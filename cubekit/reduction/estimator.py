@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import abc
+import os
 from typing import TYPE_CHECKING, Any, Self
-
-import xarray as xr
 
 from cubekit.reduction.linear import LinearReduction
 from cubekit.reduction.projection import Projection, projection_of
@@ -17,6 +16,8 @@ from cubekit.reduction.statistics import Statistics, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import xarray as xr
 
     from cubekit.reduction.sources import Source
 
@@ -36,7 +37,7 @@ class Estimator(LinearReduction, abc.ABC):
                 self._add(opened(source), **options)
             except Exception as error:
                 self._forget()
-                if not isinstance(source, xr.DataArray):
+                if isinstance(source, str | os.PathLike):
                     error.add_note(f"{type(self).__name__}.fit: in {source!s:.200}")
                 raise
         if self._seen is None:
@@ -59,7 +60,20 @@ class Estimator(LinearReduction, abc.ABC):
         -------
         model
             What a fit of both cubes gives, with the parameters of this model.
+
+        Raises
+        ------
+        TypeError
+            If the other is no model of the same class.
+        ValueError
+            If bands, bad bands or units differ, or a model has no covariance.
         """
+        kind = type(self).__name__
+        if not isinstance(other, type(self)):
+            raise TypeError(
+                f"{kind}.merge: the other is a {type(other).__qualname__}. Only models "
+                f"of one class can be joined. Give another {kind} that is fitted."
+            )
         self._fitted("merge")
         other._fitted("merge")
         both = self._copy(self._options())

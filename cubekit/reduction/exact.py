@@ -34,7 +34,7 @@ def exact_found(
             f"PCA: n_components={asked}, but the rank of the data is "
             f"{rank}; the components beyond it have no variance",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,  # the call of fit,
         )
     found = described(
         template,

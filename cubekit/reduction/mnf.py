@@ -79,6 +79,13 @@ class MNF(Estimator):
     With the noise covariance :math:`N = F^{-1} F^{-T}` the data are whitened with F and
     rotated by the eigenvectors of :math:`F C F^T`, whose eigenvalues are 1 + SNR.
 
+    The components are ordered by signal-to-noise, not by variance: the first `n` leave
+    the least of all in units of noise, while the first `n` of a `PCA` leave the least
+    in units of the data. Where neighbours differ by more than noise, by edges or the
+    shade of relief, that counts as noise: a bright direction then comes late, and a
+    cube from the components before it lacks it. Keep all that stand out of the noise
+    (`snr_`), or give `noise` from an area that is all alike.
+
     Neighbours that are equal in every band come from nearest-neighbour resampling and
     tell nothing of the noise: they are left out and, if many, warned of.
 

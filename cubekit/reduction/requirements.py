@@ -88,6 +88,11 @@ def require_samples(
             f'cube.assign_coords(good_band=("{axis.dim}", '
             f'cube.notnull().any([d for d in cube.dims if d != "{axis.dim}"]).data)).'
         )
+    if not moments.samples and not moments.missing.any():
+        raise ValueError(
+            f"{model}.fit: no spectrum has a weight above 0. Weights say how much each "
+            "counts. Give some that count, or no weights."
+        )
     if not moments.samples:
         raise ValueError(
             f"{model}.fit: none of {every} spectra has all of {bands} bands. Spectra "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import dask.array as da
+import numpy as np
 import xarray as xr
 
 from cubekit.io import open_cube
@@ -17,9 +19,11 @@ __all__ = ["Source", "each", "opened"]
 Source: TypeAlias = xr.DataArray | str | os.PathLike[str]
 
 
-def each(cubes: Source | Iterable[Source]) -> Iterable[Source]:
+def each(cubes: Source | Iterable[Source]) -> Iterable[Any]:
     """One cube, or the path of one, as one of several."""
-    if isinstance(cubes, xr.DataArray | str | os.PathLike):
+    # arrays and datasets are no list of cubes, though they can be iterated over
+    arrays = (xr.DataArray, xr.Dataset, np.ndarray, da.Array)
+    if isinstance(cubes, (*arrays, str, os.PathLike)):
         return [cubes]
     return cubes
 
