@@ -199,7 +199,8 @@ class Blockwise:
         """Multiply a few spectra again, with each NaN and Inf held to its outputs."""
         source, of_x = self._entries(self.x, hit)
         target, of_y = self._entries(self.y, hit)
-        x = self._copied(source[of_x] if self.spectra else source[of_x][None])
+        part = source.take(of_x) if source.ndim == 1 else source[of_x]
+        x = self._copied(part if self.spectra else part[None])
         y: Array = np.empty((len(x), self.y.shape[1], *x.shape[2:]), self.y.dtype)
         bad = ~np.isfinite(x)
         clear(x, bad)
@@ -226,7 +227,8 @@ class Blockwise:
         if not array.flags.c_contiguous:
             return array, (before, band, after)
         # with one index, NumPy takes a third of the time
-        return array.reshape(-1), (before * len(band) + band) * array.shape[2] + after
+        first = before * array[0].size + after
+        return array.reshape(-1), first + band * array.shape[2]
 
     def _finish(self, y: Array) -> None:
         if self.offset is not None and self.spectra:
