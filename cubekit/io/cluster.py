@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import math
 import sys
@@ -192,7 +193,11 @@ class _Watch:
                     task.cancel()
                     task = asyncio.run_coroutine_threadsafe(result(), loop)
                 there = left
-            except (asyncio.CancelledError, OSError) as error:
+            except (
+                asyncio.CancelledError,
+                concurrent.futures.CancelledError,
+                OSError,
+            ) as error:
                 raise _lost(str(error) or "its scheduler is gone") from error
 
 
