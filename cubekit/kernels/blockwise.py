@@ -75,10 +75,8 @@ class Blockwise:
         self.spectra = x.shape[2] == 1
         self.x = x[..., 0] if self.spectra else x
         self.y = y[..., 0] if self.spectra else y
-        self.tiling, self.support = (
-            Tiling(matrix, spectra=self.spectra),
-            Support(matrix),
-        )
+        self.tiling = Tiling(matrix, spectra=self.spectra)
+        self.support = Support(matrix)
         if fit is not None and self.used is not None:
             fit = fit.restricted(columns=self.used)
         self.refit = None if fit is None else Refit(self.tiling, fit, y.dtype)
@@ -184,51 +182,68 @@ class Blockwise:
         bad = ~np.isfinite(x)
         clear(x, bad)
         self.tiling.multiply(self.weights, self.tiling.inputs(x), outputs)
-        self._hold(x, bad, y)
-        return np.asarray(bad.any(axis=1))
-
-    def _hold(self, x: Array, bad: Array, y: Array) -> None:
-        """Spoil or fit again the outputs that a bad sample supports."""
         spoilt = self.support.spoilt(bad)
         if self.refit is None:
             spoil(y, spoilt)
         else:
             self.refit(x, bad, y, spoilt)
+        return np.asarray(bad.any(axis=1))
 
     def _mend(self, hit: Places) -> None:
-        """Multiply a few spectra again, with each NaN and Inf held to its outputs."""
-        source, of_x = self._entries(self.x, hit)
-        target, of_y = self._entries(self.y, hit)
-        part = source.take(of_x) if source.ndim == 1 else source[of_x]
-        x = self._copied(part if self.spectra else part[None])
-        y: Array = np.empty((len(x), self.y.shape[1], *x.shape[2:]), self.y.dtype)
+        """Hold each NaN and Inf of a few spectra to the outputs it supports."""
+        x = self._copied(self._taken(hit))
         bad = ~np.isfinite(x)
         clear(x, bad)
-        total = self.x.shape[0 if self.spectra else 2]
-        multiply_again(
+        products = multiply_again(
             self.tiling,
             self.weights,
             x,
-            y,
-            places=hit % total,
-            total=total,
+            bad,
+            places=hit % self._length,
+            total=self._length,
             block=self.size,
         )
-        self._hold(x, bad, y)
-        self._finish(y)
-        target[of_y] = y if self.spectra else y[0]
+        for spectrum, output, product in products:
+            done = product if self.offset is None else product + self.offset[output]
+            self._put(hit[spectrum, None], output, done)
+        spoilt = self.support.spoilt(bad)
+        fitted: Any = np.nan
+        if self.refit is not None:
+            y: Array = np.empty(spoilt.shape, self.y.dtype)
+            self.refit(x, bad, y, spoilt)
+            fitted = y[spoilt]
+        place = np.nonzero(spoilt)
+        spectrum, output = place[::2][-1], place[1]
+        self._put(hit[spectrum], output, fitted)
+        if len(self.undefined):
+            self._put(hit[:, None], self.undefined, np.nan)
 
-    def _entries(self, array: Array, hit: Places) -> tuple[Array, Any]:
-        """View of an array, and the index in it of some spectra, (band, spectrum)."""
+    @property
+    def _length(self) -> int:
+        """Spectra that lie side by side, and are multiplied in blocks."""
+        return int(self.x.shape[0 if self.spectra else 2])
+
+    def _taken(self, hit: Places) -> Array:
+        """Copy of some spectra, (hit, band) or (1, band, hit)."""
         if self.spectra:
-            return array, hit
-        before, after = np.divmod(hit, array.shape[2])
-        band = np.arange(array.shape[1])[:, None]
-        if not array.flags.c_contiguous:
-            return array, (before, band, after)
-        # with one index, NumPy takes a third of the time
-        first = before * array[0].size + after
-        return array.reshape(-1), first + band * array.shape[2]
+            spectra: Array = self.x[hit]
+            return spectra
+        before, after = np.divmod(hit, self._length)
+        band = np.arange(self.x.shape[1])[:, None]
+        if self.x.flags.c_contiguous:  # with one index, NumPy takes half the time
+            first = before * self.x[0].size + after
+            pixels: Array = self.x.reshape(-1).take(first + band * self._length)
+        else:
+            pixels = self.x[before, band, after]
+        return pixels[None]
+
+    def _put(self, hit: Places, output: Places, values: Any) -> None:
+        """Put values in place of some outputs of some spectra."""
+        if self.spectra:
+            self.y[hit, output] = values
+        else:
+            before, after = np.divmod(hit, self._length)
+            self.y[before, output, after] = values
 
     def _finish(self, y: Array) -> None:
         if self.offset is not None and self.spectra:

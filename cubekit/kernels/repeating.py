@@ -1,78 +1,129 @@
 """Multiply a few of many spectra again, to the bit.
 
 BLAS adds in another order where a product ends, on some processors, so the bits of a
-result depend on the size of its product and on its place there. A spectrum is given the
-same place in a product of the same size, which it shares with spectra from other places
-of other products; the places that are left are zero.
+result depend on the size of its product and on its place there. In each tile a spectrum
+is given the same place in a product of the same size, which it shares with spectra from
+other places of other products; the places that are left are zero.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cubekit.kernels.tiling import Tiling
 
-__all__ = ["multiply_again"]
+__all__ = ["Again", "multiply_again"]
 
 Array = npt.NDArray[Any]
 Places = npt.NDArray[np.intp]
+
+_VALUES = 2**17  # of a room for products
+
+
+class Again(NamedTuple):
+    """Outputs of a tile for some spectra, one for one."""
+
+    spectrum: Places  # (result,)
+    output: Places  # (result, row)
+    values: Array  # (result, row)
 
 
 def multiply_again(
     tiling: Tiling,
     weights: list[Array],
     x: Array,
-    y: Array,
+    bad: Array,
     *,
     places: Places,
     total: int,
     block: int,
-) -> None:
-    """Multiply some spectra as the blocks that they are from did.
+) -> Iterator[Again]:
+    """Multiply some spectra as their blocks did, in the tiles that a bad value touches.
 
     Parameters
     ----------
     tiling, weights
         Tiles of the matrix.
     x : array, (hit, n) or (1, n, hit)
-        The spectra, as the tiling has them.
-    y : array, (hit, m) or (1, m, hit)
-        Filled with the results.
+        The spectra, as the tiling has them, with zeros in place of bad values.
+    bad : array, as `x`
+        Whether a value is bad.
     places : array, (hit,)
-        Where they were, among `total` spectra that were multiplied in blocks.
+        Where the spectra were, among `total` that were multiplied in blocks.
     total, block : int
         How many spectra there were, and how many in a block.
     """
-    x, y = (x, y) if tiling.spectra else (x[0].T, y[0].T)
     size, place = _in_products(places, total, block, tiling.piece)
-    for spectra in np.unique(size):
-        same = np.flatnonzero(size == spectra)
-        same = same[np.argsort(place[same], kind="stable")]
-        # the first spectrum of each place goes to the first product, and so on
-        product = np.arange(len(same)) - np.searchsorted(place[same], place[same])
-        order = np.argsort(product, kind="stable")
-        same, product = same[order], product[order]
-        edges = np.searchsorted(product, np.arange(product[-1] + 2))
+    views = zip(weights, tiling.inputs(x), tiling.inputs(bad), strict=True)
+    for run, (w, values, flags) in zip(tiling.runs, views, strict=True):
         if tiling.spectra:
-            room = np.zeros((spectra, x.shape[1]), x.dtype)
-            result = np.empty((spectra, y.shape[1]), y.dtype)
-            rows, results = room, result
+            tiles, samples = w, values.swapaxes(1, 2)  # (tile, column, hit)
+            tile, hit = np.nonzero(flags.any(axis=2))
         else:
-            room = np.zeros((1, x.shape[1], spectra), x.dtype)
-            result = np.empty((1, y.shape[1], spectra), y.dtype)
-            rows, results = room[0].T, result[0].T
-        inputs, outputs = tiling.inputs(room), tiling.outputs(result)
-        for a, b in itertools.pairwise(edges):
-            part, at = same[a:b], place[same[a:b]]
-            rows[at] = x[part]
-            tiling.multiply(weights, inputs, outputs)
-            y[part] = results[at]
-            rows[at] = 0
+            tiles, samples = w[:, 0], values[:, 0]
+            tile, hit = np.nonzero(flags[:, 0].any(axis=1))
+        for spectra in np.unique(size[hit]):
+            same = np.flatnonzero(size[hit] == spectra)
+            at_once = max(1, _VALUES // (run.columns * spectra))
+            product = _Product(tiles, spectra, at_once, tiling.spectra)
+            # few tiles at a time, so that the room for their products stays in cache
+            edges = np.arange(0, run.tiles + at_once, at_once)
+            for a, b in itertools.pairwise(np.searchsorted(tile[same], edges)):
+                part = same[a:b]
+                for group in _turns(tile[part] * spectra + place[hit[part]]):
+                    of, who = tile[part[group]], hit[part[group]]
+                    output = run.row + of[:, None] * run.rows + np.arange(run.rows)
+                    found = product(samples[of, :, who], of, place[who])
+                    yield Again(who, output, found)
+
+
+class _Product:
+    """Products of a few tiles with as many spectra as a block had.
+
+    Parameters
+    ----------
+    weights : array, (tile, column, row) or (tile, row, column)
+        The former where spectra are contiguous.
+    spectra : int
+    tiles : int
+        At once, at the most.
+    contiguous : bool
+        Whether spectra are, in memory; else pixels.
+    """
+
+    def __init__(
+        self, weights: Array, spectra: int, tiles: int, contiguous: bool
+    ) -> None:
+        self.weights, self.contiguous = weights, contiguous
+        columns = weights.shape[1 if contiguous else 2]
+        shape = (spectra, columns) if contiguous else (columns, spectra)
+        self.room = np.zeros((tiles, *shape), weights.dtype)
+
+    def __call__(self, values: Array, tile: Places, place: Places) -> Array:
+        """Results (one for one, row) of values (one for one, column)."""
+        tiles, at = np.unique(tile, return_inverse=True)
+        room, weights = self.room[: len(tiles)], self.weights[tiles]
+        where: Any = (at, place) if self.contiguous else (at, slice(None), place)
+        room[where] = values
+        pair = (room, weights) if self.contiguous else (weights, room)
+        found: Array = np.matmul(*pair)[where]
+        room[where] = 0
+        return found
+
+
+def _turns(keys: Places) -> list[Places]:
+    """Groups of indices, as few as can be, with no key twice in one."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    turn = np.arange(len(keys)) - np.searchsorted(ordered, ordered)
+    return [order[turn == k] for k in range(turn.max(initial=-1) + 1)]
 
 
 def _in_products(
