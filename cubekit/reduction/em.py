@@ -95,6 +95,12 @@ def _start(
     sums = kernels.expect(x, axis, model)
     count = sums.scores[:, -1, -1]
     _require_values(count, template)
+    if sums.samples <= number:
+        raise ValueError(
+            f"PCA.fit: n_components={number} is out of range. Components and noise "
+            f"need more spectra than components, and there are {sums.samples}. Ask for "
+            "fewer components, or give more spectra."
+        )
     mean = sums.products[:, -1] / count
     shape = [-1 if k == axis else 1 for k in range(x.ndim)]
     full = template.on_axis(mean).reshape(shape)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import xarray as xr
 
+from cubekit.arguments import require_real
 from cubekit.axis import Axis
 from cubekit.errors import NotFittedError
 from cubekit.reduction.model_file import load_model, save_model
-from cubekit.reduction.requirements import require_cube
 from cubekit.reduction.samples import aligned
 from cubekit.reduction.state import Entry, State, labelled
 
@@ -220,7 +220,7 @@ class FittedReduction(abc.ABC):
 
     def _aligned(self, cube: xr.DataArray, doing: str) -> xr.DataArray:
         fitted = self._fitted(doing)
-        require_cube(cube, self._label())
+        require_real(cube, self._label())
         return aligned(cube, fitted, f"{self._label()}: {doing}")
 
     def _components_of(self, scores: xr.DataArray) -> npt.NDArray[np.intp]:
