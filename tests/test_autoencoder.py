@@ -268,6 +268,15 @@ def test_scores_and_cubes_keep_their_labels(curved, cube):
         np.testing.assert_array_equal(back[name], cube[name])
 
 
+def test_scores_come_with_the_fit_in_one_call(cube, curved):
+    model = ck.Autoencoder(4, variational=False, **QUICK)
+    told: list[int] = []
+    scores = model.fit_transform(cube, progress=lambda epoch, *_: told.append(epoch))
+    xr.testing.assert_identical(scores, curved.transform(cube))
+    assert told == [1]
+    assert model.n_components_ == 4
+
+
 def test_any_place_of_the_bands_and_any_chunks_give_the_same(curved, cube):
     expected = curved.transform(cube)
     moved = cube.transpose("wavelength", "x", "y")

@@ -147,7 +147,7 @@ class Axis:
         label = (
             repr(self.dim) if self.name == self.dim else f"{self.name!r} ({self.dim})"
         )
-        span = f"{self.values[0]:g} to {self.values[-1]:g}" if len(self) else "empty"
+        span = f"{self.values[0]:g} to {self.values[-1]:g}"
         bad = "" if self.good is None else f", {np.count_nonzero(~self.good)} bad"
         unit = f" {self.units}" if self.units else ""
         return f"<Axis {label}: {len(self)} samples, {span}{unit}{bad}>"

@@ -68,7 +68,7 @@ class MNF(Estimator):
         Directions that have noise.
     duplicates_ : float
         Share of neighbours that are equal in every band.
-    n_samples_, n_dropped_ : int
+    n_components_, n_samples_, n_dropped_ : int
 
     Notes
     -----

@@ -77,6 +77,8 @@ class PCA(SklearnBridge):
         1 the component is not distinct from its neighbour, and may be any mixture.
     noise_variance_ : float
         Mean variance of the directions that are not kept.
+    n_components_ : int
+        Components that were found.
     n_samples_, n_dropped_ : int
         Spectra in the fit, and those left out.
     rank_ : int
