@@ -745,11 +745,19 @@ def test_models_of_two_classes_are_not_merged(cube, kinds):
         one.merge(other)
 
 
-def test_the_warning_of_a_low_rank_points_to_the_call(cube):
-    flat = xr.full_like(cube, 3.0)
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda flat: ck.PCA(2).fit(flat),
+        lambda flat: ck.PCA(2).fit_transform(flat),
+        lambda flat: ck.PCA(2).partial_fit(flat),
+        lambda flat: ck.PCA(2).fit(flat).merge(ck.PCA(2).fit(flat)),
+    ],
+)
+def test_a_warning_points_to_the_call(cube, fit):
     with pytest.warns(UserWarning, match="rank of the data is 0") as caught:
-        ck.PCA(2).fit(flat)
-    assert caught[0].filename == __file__
+        fit(xr.full_like(cube, 3.0))
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_weights_of_other_places_are_refused(cube):
