@@ -24,6 +24,7 @@ from cubekit.integration.conditions import (
 )
 from cubekit.integration.degrees import per_degree, units_of_components
 from cubekit.integration.equations import compact_equations, same_equations
+from cubekit.integration.normal import NormalEquations
 from cubekit.integration.solver import GradientSolver, Solution
 from cubekit.operators.attributes import METRIC, derived_attrs, units_of
 
@@ -157,13 +158,13 @@ def integrate_gradient(
     >>> bool(abs(back - z).max() < 1e-12)
     True
     """
+    require_real(gradient, _NAME)
     names = _names(gradient)
     if METRIC in gradient.attrs and not geographic:
         raise ValueError(
             f"{_NAME}: the gradient is per metre on {gradient.attrs[METRIC]}. The axes "
             "of the cube are in degrees. Use geographic=True."
         )
-    require_real(gradient, _NAME)
     require_positive(_NAME, "tolerance", tolerance)
     require_integer(_NAME, "max_iterations", max_iterations, 1)
     if scheme not in ("same", "compact"):
@@ -181,7 +182,9 @@ def integrate_gradient(
         equations(axis, accuracy, edge_accuracy, periods.get(axis.name))
         for axis in axes
     ]
-    solver = GradientSolver(tuple(pairs), float(tolerance), int(max_iterations))
+    solver = GradientSolver(
+        NormalEquations(tuple(pairs)), float(tolerance), int(max_iterations)
+    )
     place = None if anchor is None else anchor_place(anchor, axes)
     grid = ["direction", *dims]
     whole = gradient.drop_vars(list(gradient.coords))
@@ -248,7 +251,7 @@ def _solve(
     inconsistency: bool,
 ) -> tuple[npt.NDArray[Any], ...]:
     """Fields of gradients, (..., direction, *grid), and how they were found."""
-    count = len(solver.axes)
+    count = len(solver.equations.axes)
     others, grid = gradient.shape[: -count - 1], gradient.shape[-count:]
     options = dict(zip(given, extra, strict=True))
     field = np.empty((*others, *grid), np.result_type(gradient.dtype, np.float32))
