@@ -153,7 +153,7 @@ class Blockwise:
                     many = bool(4 * np.count_nonzero(bad) > bad.size)
                 self._finish(y)
                 if few and (sum(map(len, few)) > _TAINTED or block is blocks[-1]):
-                    self._mend(np.concatenate(few), np.concatenate(spectra))
+                    self._mend(np.concatenate(few), spectra)
                     few, spectra = [], []
 
     def _multiplied(
@@ -175,10 +175,8 @@ class Blockwise:
         self.tiling.multiply(self.weights, inputs, outputs)
         # NaN and Inf reach every output of their tile: one of each tells
         first = [y[..., 0] if self.spectra else y[:, :, 0] for y in outputs]
-        if not np.isfinite(sum(float(np.add.reduce(y, axis=None)) for y in first)):
-            totals = [np.add.reduce(y, axis=0) for y in first]
-            return np.nonzero(~np.isfinite(functools.reduce(np.add, totals)))
-        return (np.zeros(0, np.intp),)
+        totals = [np.add.reduce(y, axis=0) for y in first]
+        return np.nonzero(~np.isfinite(functools.reduce(np.add, totals)))
 
     def _localise(self, x: Array, y: Array, outputs: list[Array]) -> Array:
         """Multiply spectra with each NaN and Inf held to the outputs it supports.
@@ -195,16 +193,17 @@ class Blockwise:
             self.refit(x, bad, y, spoilt)
         return np.asarray(bad.any(axis=1))
 
-    def _mend(self, hit: Places, x: Array) -> None:
+    def _mend(self, hit: Places, spectra: list[Array]) -> None:
         """Hold each NaN and Inf of a few spectra to the outputs it supports.
 
         Parameters
         ----------
         hit : array, (hit,)
             Places of the spectra in (before, after).
-        x : array, (hit, n)
-            The spectra; changed.
+        spectra : list of array, (part of hit, n)
+            The spectra.
         """
+        x = np.concatenate(spectra)
         if not self.spectra:
             x = np.ascontiguousarray(x.T)[None]
         bad = ~np.isfinite(x)
