@@ -156,13 +156,13 @@ def integrate_gradient(
     >>> bool(abs(back - z).max() < 1e-12)
     True
     """
+    require_real(gradient, _NAME)
     names = _names(gradient)
     if METRIC in gradient.attrs and not geographic:
         raise ValueError(
             f"{_NAME}: the gradient is per metre on {gradient.attrs[METRIC]}. The axes "
             "of the cube are in degrees. Use geographic=True."
         )
-    require_real(gradient, _NAME)
     require_positive(_NAME, "tolerance", tolerance)
     require_integer(_NAME, "max_iterations", max_iterations, 1)
     if scheme not in ("same", "compact"):

@@ -166,7 +166,9 @@ def _least_of_block(
     left = np.where(allowed, measure, np.inf).transpose([*others, *axes])
     kept, searched = left.shape[: len(others)], left.shape[len(others) :]
     # the first in the order of the axes here is the first in that of their whole, too
-    at = np.unravel_index(left.reshape(*kept, -1).argmin(axis=-1), searched)
+    at = np.unravel_index(
+        left.reshape(*kept, math.prod(searched)).argmin(axis=-1), searched
+    )
     place = dict(zip(axes, at, strict=True))
     place |= dict(zip(others, np.indices(kept, sparse=True), strict=True))
     index = tuple(place[k] for k in range(measure.ndim))

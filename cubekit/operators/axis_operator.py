@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy import sparse
 
-from cubekit.axis import require_dataarray
+from cubekit.arguments import require_dataarray
 from cubekit.errors import AxisMismatchError
 from cubekit.kernels import LocalFit
 from cubekit.operators.application import applied, attrs_of_derivative, require_refit

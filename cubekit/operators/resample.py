@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from cubekit.axis.units import differ
 from cubekit.errors import AxisMismatchError, CoordinateError
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -253,10 +253,8 @@ def _warn_of_outside(
     unit = f" {axis.units}" if axis.units else ""
     places = ", ".join(f"{c:g}" for c in centres[:5])
     more = ", ..." if len(centres) > 5 else ""
-    warnings.warn(
+    warn_caller(
         f"resample: {len(centres)} of {count} bands lie outside of {axis.name!r} "
         f"({axis.values.min():g} to {axis.values.max():g}{unit}) or in its bad bands, "
-        f"and give NaN: {places}{more}{unit}",
-        UserWarning,
-        stacklevel=4,
+        f"and give NaN: {places}{more}{unit}"
     )

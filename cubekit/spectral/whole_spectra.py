@@ -66,7 +66,7 @@ def map_spectra(
             spectra = flat[k : k + size].astype(np.float64)
             np.copyto(spectra, np.nan, where=bad | ~np.isfinite(spectra))
             result[k : k + size] = function(spectra)
-        return result.reshape(*x.shape[:-1], *sizes.values())
+        return result.reshape((*x.shape[:-1], *sizes.values()))
 
     result: xr.DataArray = xr.apply_ufunc(
         blockwise,
