@@ -75,6 +75,7 @@ from cubekit.spectral import (
     remove_continuum,
     resample,
     savgol_filter,
+    sort_bands,
     spectral_angle,
 )
 from cubekit.viewer import explore
@@ -141,5 +142,6 @@ __all__ = [
     "save_cube",
     "savgol_filter",
     "savgol_operator",
+    "sort_bands",
     "spectral_angle",
 ]

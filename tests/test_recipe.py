@@ -604,3 +604,16 @@ def test_of_many_axes_only_some_matrices_are_kept(cube, monkeypatch):
         chain = ck.derivative_operator(axis) @ ck.savgol_operator(axis, 9, 3)
         np.testing.assert_array_equal(recipe(part)[cube.name], chain(part))
     assert len(recipe._matrices._known) == 3
+
+
+def test_a_line_that_is_lacking_can_be_pasted():
+    for name, action in ACTIONS.items():
+        text = f'[[step]]\ndo = "{name}"\n'
+        for lacking in action.required:
+            told = f"{name} has no '{lacking}'.* Add a line such as: "
+            with pytest.raises(
+                ck.RecipeError, match=re.escape(name) + told[len(name) :]
+            ) as e:
+                ck.Recipe.from_toml(text)
+            text += str(e.value).split("such as: ")[1] + "\n"
+        assert len(ck.Recipe.from_toml(text)._steps) == 1
