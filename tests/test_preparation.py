@@ -1,6 +1,7 @@
 """Continuum removal, normalisation, and what all functions of whole spectra share."""
 
 import dask
+import dask.array as da
 import numpy as np
 import pytest
 import scipy.spatial
@@ -140,6 +141,24 @@ def test_nothing_is_computed_early(make_cube, count_computes, name):
         got = FUNCTIONS[name](cube)
     assert not ran
     assert got.chunks is not None
+
+
+@every_function
+def test_split_spectra_are_put_together_and_images_keep_their_chunks(make_cube, name):
+    cube = make_cube(chunks={"y": 2, "x": 3, "wavelength": 9})
+    got = FUNCTIONS[name](cube)
+    assert {d: got.chunksizes[d] for d in "yx"} == {"y": (2, 2, 1), "x": (3, 1)}
+
+
+def test_a_warning_of_cut_chunks_names_the_function_and_the_line_that_called_it():
+    images = xr.DataArray(
+        da.zeros((1000, 1000, 285), "f4", chunks=(1000, 1000, 1)),
+        {"wavelength": np.arange(285.0) + 400},
+        ("y", "x", "wavelength"),
+    )
+    with pytest.warns(UserWarning, match="^remove_continuum: 285 samples in") as told:
+        ck.remove_continuum(images)
+    assert [each.filename for each in told] == [__file__]
 
 
 @every_function

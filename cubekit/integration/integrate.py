@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit import kernels
 from cubekit.arguments import (
     require_integer,
     require_periods,
@@ -133,10 +134,11 @@ def integrate_gradient(
     differences leave open in a region away from the edges, a checkerboard, is set by
     the mean of the gradient between neighbours.
     Coast lines as rough as a few samples take more than a hundred iterations.
-    **Chunks:** lazy; the grid of the directions becomes one chunk, other dims keep
-    theirs. **Cost:** an eigenvalue problem for each axis, done once; four dense and
-    four sparse contractions for each coordinate, with gaps for each iteration two
-    dense and about seventy sparse ones.
+    **Chunks:** lazy; the grid of the directions becomes one chunk; other dims keep
+    theirs, or are cut, with a warning, where chunks would be too large. **Cost:** an
+    eigenvalue problem for each axis, done once; four dense and four sparse contractions
+    for each coordinate, with gaps for each iteration two dense and about seventy sparse
+    ones.
 
     References
     ----------
@@ -192,7 +194,11 @@ def integrate_gradient(
     if anchor is not None:
         optional["anchor"] = anchor.drop_vars(list(anchor.coords))
     if gradient.chunks is not None:
-        whole = whole.chunk(dict.fromkeys(grid, -1))
+        along = [whole.get_axis_num(dim) for dim in grid]
+        data = kernels.whole_along(
+            whole.data, along, _NAME, layout="images", stacklevel=3
+        )
+        whole = whole.copy(data=data)
     dtype = np.result_type(gradient.dtype, np.float32)
     core = {"weights": grid, "anchor": []}
     field: xr.DataArray

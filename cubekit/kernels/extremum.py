@@ -11,12 +11,9 @@ import numpy.typing as npt
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-__all__ = ["in_pieces", "least", "take"]
+__all__ = ["least", "take"]
 
 Array = npt.NDArray[Any]
-
-# samples that are worth a task: what is made of them is some times as large
-_PIECE = 2**21
 
 
 def least(measure: Any, values: Any, below: float, axes: tuple[int, ...]) -> Any:
@@ -100,30 +97,6 @@ def _better_of(
         both = np.concatenate([best, block], axis=axes[0])
         block = _least_of_parts(both, (axes[0],))
     return block.squeeze(axes) if last else block
-
-
-def in_pieces(x: Array | da.Array) -> Array | da.Array:
-    """Dask array whose large chunks are cut along their first axes; any other as it is.
-
-    The work on a piece holds pieces beside it, and no second chunk.
-    """
-    if not isinstance(x, da.Array):
-        return x
-    chunks = list(x.chunks)
-    size = math.prod(max(lengths, default=0) for lengths in chunks)
-    for k, lengths in enumerate(chunks):
-        longest = max(lengths, default=0)
-        if size <= _PIECE:
-            break
-        most = max(1, _PIECE * longest // size)
-        chunks[k] = tuple(
-            min(most, length - start)
-            for length in lengths
-            for start in range(0, length, most)
-        )
-        size = size // longest * most
-    cut: da.Array = x.rechunk(tuple(chunks))
-    return cut
 
 
 def take(values: Array, positions: Array | da.Array) -> Array | da.Array:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled
 from cubekit.kernels.layout import result_dtype
+from cubekit.kernels.pieces import whole_along
 from cubekit.kernels.products import product
 from cubekit.kernels.tree import fold_chunks
 
@@ -76,7 +77,7 @@ def solve(x: Array | da.Array, axis: int, model: Latent) -> Array | da.Array:
     dtype = result_dtype(x.dtype)
     if not isinstance(x, da.Array):
         return _solve(x, axis, model)
-    whole = filled(x).rechunk({axis: -1})
+    whole = whole_along(filled(x), [axis], "PCA.transform", stacklevel=5)
     count = model.weights.shape[1]
     chunks = (*whole.chunks[:axis], (count,), *whole.chunks[axis + 1 :])
     scores: da.Array = da.map_blocks(

@@ -56,8 +56,9 @@ def spectral_angle(
     over the bands that are good in both; independent of brightness [1]_.
 
     **Missing values:** NaN for a spectrum, or a reference, with NaN or Inf in a good
-    band, or of length 0. **Chunks:** lazy; chunks with whole spectra, put together if
-    need be; references are read at once. **Cost:** one matrix product.
+    band, or of length 0. **Chunks:** lazy; split spectra are put together, and the
+    chunks of other dims cut, with a warning, where they would be too large; references
+    are read at once. **Cost:** one matrix product.
 
     References
     ----------
