@@ -70,10 +70,12 @@ def require_periods(
     return dict(periodic or {})
 
 
-def require_dataarray(cube: Any, function: str | None = None) -> None:
-    """Raise unless a cube is a DataArray."""
+def require_dataarray(
+    cube: Any, function: str | None = None, what: str = "cube"
+) -> None:
+    """Raise unless a cube, or what it is, is a DataArray."""
     if not isinstance(cube, xr.DataArray):
-        asked = "cube" if function is None else f"{function}: the cube"
+        asked = what if function is None else f"{function}: the {what}"
         remedy = (
             'Build one: xarray.DataArray(values, dims=("y", "x", "wavelength"), '
             'coords={"wavelength": wavelengths}).'

@@ -310,10 +310,22 @@ def test_references_must_have_the_bands_and_one_dim(make_cube):
         ck.AxisMismatchError, match=r"cubekit.resample\(reference, cube"
     ):
         ck.spectral_angle(cube, cube[0, 0, :-1])
-    with pytest.raises(ValueError, match="one dim of references, of another name"):
+    with pytest.raises(ValueError, match=r"rename\(\{'x': 'reference'\}\)"):
         ck.spectral_angle(cube, cube[0])
-    with pytest.raises(ValueError, match=r"reference.stack\(reference="):
-        ck.spectral_angle(cube, cube.rename(x="u", y="v").drop_vars(["u", "v"]))
+    with pytest.raises(ValueError, match=r"reference.stack\(reference=\['y', 'x'\]"):
+        ck.spectral_angle(cube, cube)
+    with pytest.raises(TypeError, match=r"the reference is a numpy\.ndarray"):
+        ck.spectral_angle(cube, cube.values[0, 0])
+
+
+def test_the_repairs_of_references_with_other_dims_work(make_cube):
+    cube = make_cube()
+    row = ck.spectral_angle(cube, cube[0].rename({"x": "reference"}))
+    stacked = cube.stack(reference=["y", "x"]).reset_index("reference", drop=True)
+    got = ck.spectral_angle(cube, stacked)
+    assert got.dims == ("y", "x", "reference")
+    xr.testing.assert_identical(got["x"], cube["x"])
+    np.testing.assert_array_equal(got[..., : cube.sizes["x"]], row)
 
 
 def test_an_index_takes_the_nearest_good_bands_and_names_them(make_cube):

@@ -58,7 +58,7 @@ def resample_operator(
     ValueError
         If a width is not positive, there is not one for each band, or no band.
     TypeError
-        If `target` is no axis and no array of numbers.
+        If `target` is no axis and no array of numbers, or `fwhm` is no numbers.
 
     Warns
     -----
@@ -219,7 +219,13 @@ def _widths(fwhm: float | Floats | Sequence[float] | None, target: Axis) -> Floa
     """Width of each target band, NaN where it is not known."""
     if fwhm is None:
         return np.full(len(target), np.nan) if target.fwhm is None else target.fwhm
-    widths = np.asarray(fwhm, np.float64)
+    try:
+        widths = np.asarray(fwhm, np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"resample: fwhm={fwhm!r} holds no numbers. It is a width in the units of "
+            f"{target.name!r}. Give one for each band, or one for all: fwhm=10.0."
+        ) from error
     if widths.ndim and widths.shape != target.values.shape:
         raise ValueError(
             f"resample: fwhm has shape {widths.shape}. There are {len(target)} target "
