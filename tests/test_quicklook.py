@@ -203,5 +203,5 @@ def test_bands_of_detectors_that_overlap_are_sorted_and_that_is_said(
     assert run("scene.nc", "--html", "scene.html").exit_code == 0
     other = (tmp_path / "scene.html").read_text("utf-8")
     # the same statistics of each band, in the same order
-    assert page.split("<h2>")[-1] == other.split("<h2>")[-1]
+    assert page.split("<h2>")[2] == other.split("<h2>")[2] != ""
     assert "sorted" not in run("scene.nc", "scene.png").output
