@@ -68,9 +68,9 @@ def operator(
         ax.axhspan(row[at], row[at + 1], color="black", linewidth=0)
     ax.set_xlim(column[0], column[-1])
     ax.set_ylim(row[-1], row[0])
-    for ticks, axis in ((ax.xaxis, operator.input), (ax.yaxis, operator.output)):
+    for side, axis in (("x", operator.input), ("y", operator.output)):
         if not (axis.values % 1).any():  # there is no component one and a half
-            ticks.get_major_locator().set_params(integer=True)
+            ax.locator_params(axis=side, integer=True)
     ax.set_xlabel(f"input {_label(operator.input)}")
     ax.set_ylabel(f"output {_label(operator.output)}")
     ax.set_title(operator.name, fontsize="medium")

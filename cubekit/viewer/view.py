@@ -48,7 +48,7 @@ class Frame:
         One pixel in so many is shown, along the more thinned of the two dims.
     """
 
-    values: Array
+    values: npt.NDArray[Any]
     window: Window
     done: float
     every: int
@@ -166,7 +166,7 @@ class View:
 
     def _frame(
         self,
-        values: Array,
+        values: npt.NDArray[Any],
         rows: npt.NDArray[np.intp],
         columns: npt.NDArray[np.intp],
         done: float,
