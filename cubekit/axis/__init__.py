@@ -1,7 +1,7 @@
 """Axis: one strictly monotonic coordinate, and the units of what is done along it."""
 
 from cubekit.axis.axis import Axis, require_axis
-from cubekit.axis.coordinates import require_dataarray, spectral_coordinate
+from cubekit.axis.coordinates import spectral_coordinate
 from cubekit.axis.gaps import wide_steps
 from cubekit.axis.units import derivative_units, spectral_units
 
@@ -9,7 +9,6 @@ __all__ = [
     "Axis",
     "derivative_units",
     "require_axis",
-    "require_dataarray",
     "spectral_coordinate",
     "spectral_units",
     "wide_steps",

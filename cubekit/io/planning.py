@@ -23,6 +23,7 @@ from cubekit.io.layout import (
 )
 from cubekit.io.lineage import file_arrays, held_bytes, largest_read
 from cubekit.io.preparing import prepared
+from cubekit.io.target import require_labelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -265,6 +266,7 @@ def plan(
     >>> ck.plan(cube).chunks
     {'cube': (8, 8, 4)}
     """
+    require_labelled(cube, "plan")
     output = prepared(cube, "")
     check_chunks(chunks or {}, output)
     budget = parse_memory(memory)
