@@ -540,6 +540,13 @@ def test_files_that_would_share_a_result_are_refused_before_any_starts(tmp_path,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("given", ["smooth.toml", None, [{"do": "normalize"}]])
+def test_what_is_no_recipe_is_refused_before_a_file_is_read(tmp_path, files, given):
+    with pytest.raises(TypeError, match=r"apply: .* Recipe\.from_toml\(path\)"):
+        ck.apply(given, files, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="there are no files"):
         ck.apply(steps({"do": "normalize"}), [], tmp_path)
