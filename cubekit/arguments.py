@@ -8,13 +8,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import xarray as xr
-
-__all__ = ["require_integer", "require_periods", "require_positive", "require_real"]
+__all__ = [
+    "require_dataarray",
+    "require_integer",
+    "require_periods",
+    "require_positive",
+    "require_real",
+]
 
 
 def require_integer(function: str, name: str, value: Any, least: int) -> None:
@@ -65,8 +70,29 @@ def require_periods(
     return dict(periodic or {})
 
 
-def require_real(cube: xr.DataArray, name: str) -> None:
+def require_dataarray(
+    cube: Any, function: str | None = None, what: str = "cube"
+) -> None:
+    """Raise unless a cube, or what it is, is a DataArray."""
+    if not isinstance(cube, xr.DataArray):
+        asked = what if function is None else f"{function}: the {what}"
+        remedy = (
+            'Build one: xarray.DataArray(values, dims=("y", "x", "wavelength"), '
+            'coords={"wavelength": wavelengths}).'
+        )
+        if isinstance(cube, xr.Dataset):
+            held = ", ".join(map(repr, cube.data_vars)) or "no variable"
+            name = next(iter(cube.data_vars), "name")
+            remedy = f"This one holds {held}. Choose one: dataset[{name!r}]."
+        raise TypeError(
+            f"{asked} is a {type(cube).__module__}.{type(cube).__qualname__}. cubekit "
+            f"needs a DataArray, whose coordinates say where the samples are. {remedy}"
+        )
+
+
+def require_real(cube: Any, name: str) -> None:
     """Raise unless a cube holds real numbers in NumPy or Dask arrays of known size."""
+    require_dataarray(cube, name)
     if cube.dtype.kind in "iufb":
         meta = getattr(cube.data, "_meta", cube.data)
         if not isinstance(meta, np.ndarray):

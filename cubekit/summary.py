@@ -115,19 +115,18 @@ def _axis(cube: xr.DataArray, dim: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"dim": dim, "samples": int(cube.sizes[dim])}
     if dim not in cube.coords:
         return {**facts, "problem": "no coordinate"}
+    if not cube.sizes[dim]:
+        return {**facts, "problem": "no samples"}
     try:
         axis = Axis.from_cube(cube, dim)
     except CoordinateError as error:
         return {**facts, "problem": str(error)}
     facts |= {"units": axis.units}
-    if len(axis):
-        given = cube.coords[dim].values[[0, -1]]  # times as dates
-        ends = (
-            map(_date, given)
-            if given.dtype.kind == "M"
-            else axis.values[[0, -1]].tolist()
-        )
-        facts |= dict(zip(("first", "last"), ends, strict=True))
+    given = cube.coords[dim].values[[0, -1]]  # times as dates
+    ends = (
+        map(_date, given) if given.dtype.kind == "M" else axis.values[[0, -1]].tolist()
+    )
+    facts |= dict(zip(("first", "last"), ends, strict=True))
     if len(axis) > 1:
         step = np.diff(axis.values)
         least, most = sorted((float(step.min()), float(step.max())), key=abs)
@@ -143,13 +142,11 @@ def _line(axis: dict[str, Any]) -> str:
     if "problem" in axis:
         return str(axis["problem"])
     unit = f" {axis['units']}" if axis["units"] else ""
-    words = []
-    if "first" in axis:
-        # times are dates in full, their steps seconds
-        dated = isinstance(axis["first"], str)
-        ends = [axis["first"], axis["last"]]
-        first, last = ends if dated else (f"{v:.7g}" for v in ends)
-        words.append(f"{first} to {last}{'' if dated else unit}")
+    # times are dates in full, their steps seconds
+    dated = isinstance(axis["first"], str)
+    ends = [axis["first"], axis["last"]]
+    first, last = ends if dated else (f"{v:.7g}" for v in ends)
+    words = [f"{first} to {last}{'' if dated else unit}"]
     if "step_min" in axis:
         steps = list(dict.fromkeys(f"{axis[k]:.4g}" for k in ("step_min", "step_max")))
         words.append(f"step {' to '.join(steps)}{unit}")

@@ -15,6 +15,9 @@ import pytest
 import xarray as xr
 from dask.callbacks import Callback
 
+# whole, before pytest imports a file of it by path and makes a part of it anew
+import cubekit  # noqa: F401
+
 for _name, _examples in {"ci": 200, "default": 40}.items():
     hypothesis.settings.register_profile(
         _name,

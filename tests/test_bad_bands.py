@@ -444,6 +444,14 @@ def test_a_number_in_place_of_ranges_is_told_how_they_look():
             ck.mark_bad(cube, ranges)
 
 
+@pytest.mark.parametrize("flags", [np.ones(2, bool), [True, False]])
+def test_flags_in_place_of_ranges_are_told_where_they_belong(flags):
+    cube = xr.DataArray([1.0, 2.0], {"wavelength": [400.0, 500.0]})
+    belong = r"are flags\. .*assign_coords\(good_band=\('wavelength', flags\)\)"
+    with pytest.raises(TypeError, match=belong):
+        ck.mark_bad(cube, flags)
+
+
 @pytest.mark.parametrize(
     "flags", [["True", "False"], [1.0, np.nan], [1.0, 0.5], [2, 1]]
 )

@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
+import re
+import resource
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dask
@@ -26,7 +31,6 @@ from cubekit.io import cluster as cluster_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.slow,
@@ -85,7 +89,8 @@ def require_same(path: Path, expected: xr.Dataset) -> None:
 
 
 def operators(cube: xr.DataArray) -> dict[str, xr.DataArray]:
-    pca = ck.PCA(3).fit(ck.datasets.scene((9, 8)))
+    like = ck.datasets.scene((9, 8)).sel(wavelength=cube.wavelength)
+    pca = ck.PCA(3).fit(like)
     few = cube.isel(wavelength=slice(20, 24))
     return {
         "savgol": ck.savgol_filter(cube, 11, 3, deriv=1),
@@ -95,12 +100,17 @@ def operators(cube: xr.DataArray) -> dict[str, xr.DataArray]:
         "normalize": ck.normalize(cube),
         "angle": ck.spectral_angle(cube, cube[0, 0].compute()),
         "north": ck.derivative(cube, "y"),
+        "ratio": ck.normalized_difference(cube, 860, 660),
         "gradient": ck.gradient(few),
+        "divergence": ck.divergence(ck.gradient(few)),
+        "steepness": ck.gradient_magnitude(few),
+        "integrated": ck.integrate_gradient(ck.gradient(few)),
         "hessian": ck.hessian(few),
         "laplacian": ck.laplacian(few),
         "eigenvalues": ck.hessian_eigenvalues(few),
         "scores": pca.transform(cube),
         "residual": pca.residual(cube),
+        "rebuilt": pca.inverse_transform(pca.transform(cube)),
         **{f"recipe {k}": v for k, v in RECIPE(cube).data_vars.items()},
     }
 
@@ -118,6 +128,126 @@ def test_d4_every_way_to_compute_gives_the_same_bits(client):
             first = found
         for name, values in found.items():
             xr.testing.assert_identical(values, first[name])
+
+
+CHUNKS = {
+    "one sample": {"y": 1, "x": 1, "wavelength": 1},
+    "uneven": {"y": (1, 3, 1), "x": (3, 1), "wavelength": (3, 20, 1)},
+    "one chunk": -1,
+    "prime": {"y": 3, "x": 3, "wavelength": 11},
+    "larger than the cube": {"y": 100, "x": 100, "wavelength": 1000},
+    "spectra split": {"y": 2, "x": 4, "wavelength": 6},
+}
+
+
+@pytest.mark.parametrize("chunks", CHUNKS.values(), ids=CHUNKS)
+def test_d5_any_chunks_give_what_numpy_does_and_images_keep_theirs(client, chunks):
+    scene = ck.datasets.scene((5, 4)).astype("f8")
+    cube = scene[..., :: scene.sizes["wavelength"] // 24][..., :24].copy()
+    cube[3, 2, 7] = np.nan
+    wanted = operators(cube)
+    lazy = cube.chunk(chunks)
+    results = operators(lazy)  # a warning of other chunks would be an error
+    found = dask.compute(*results.values(), scheduler=client)
+    for (name, result), values in zip(results.items(), found, strict=True):
+        # 1024 units in the last place of the largest value
+        most = float(abs(wanted[name]).max())
+        xr.testing.assert_allclose(values, wanted[name], rtol=0, atol=2**-42 * most)
+        assert values.dtype == wanted[name].dtype
+        if name == "integrated":  # solved on the whole grid
+            continue
+        for dim in {"y", "x"} & set(result.dims):
+            assert result.chunksizes[dim] == lazy.chunksizes[dim], name
+
+
+def test_d6_a_job_of_eight_times_their_memory_stays_within_that_of_the_workers(
+    tmp_path,
+):
+    limit = 250e6
+    side = round((8 * limit / 285 / 4) ** 0.5)
+    spectra = ck.datasets.scene((50, 50)).values[..., :1] * np.ones(285, "f4")
+    blocks = da.zeros((side, side, 285), chunks=(50, 50, 285), dtype="f4").map_blocks(
+        lambda block: spectra[: block.shape[0], : block.shape[1]] + block, dtype="f4"
+    )
+    cube = xr.DataArray(
+        blocks, {"wavelength": np.linspace(380, 2500, 285)}, ("y", "x", "wavelength")
+    )
+    assert cube.nbytes > 7.9 * limit
+
+    def bound() -> None:
+        """No more address space than it has, and the limit."""
+        size = int(Path("/proc/self/statm").read_text().split()[0])
+        most = size * resource.getpagesize() + int(limit)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+    with cluster_of_two() as client:
+        warm = cube.isel(y=slice(100), x=slice(100))
+        ck.save_cube(ck.savgol_filter(warm, 11), tmp_path / "warm.nc")
+        before = client.run(os.getpid)
+        client.run(bound)
+        ck.save_cube(ck.savgol_filter(cube, 11), tmp_path / "out.nc")
+        assert client.run(os.getpid) == before
+    corner = {"y": slice(-60, None), "x": slice(-60, None)}
+    found = ck.open_cube(tmp_path / "out.nc").isel(corner)
+    np.testing.assert_array_equal(found, ck.savgol_filter(cube, 11).isel(corner))
+
+
+def test_d7_a_cluster_is_sent_little_for_each_of_a_hundred_thousand_blocks(
+    client, tmp_path, monkeypatch
+):
+    sent = []
+    send = Client.get
+
+    class EnoughError(Exception):
+        pass
+
+    def seen(self: Client, graph: dict, keys: list, **how: object) -> object:
+        sent.append(graph)
+        if len(keys) > 1e5:  # minutes of work for a scheduler
+            raise EnoughError
+        return send(self, graph, keys, **how)
+
+    def save(side: int) -> float:
+        """Save a cube in chunks of a spectrum; the bytes sent for each."""
+        cube = xr.DataArray(
+            da.zeros((side, side, 50), chunks=(1, 1, 50), dtype="f4"),
+            {"wavelength": np.arange(400.0, 450.0)},
+            ("y", "x", "wavelength"),
+        )
+        smooth, target = ck.savgol_filter(cube, 11), tmp_path / f"{side}.nc"
+        with contextlib.suppress(EnoughError):
+            ck.save_cube(smooth, target, chunks={"y": 1, "x": 1})
+        assert len(sent[-1]) <= 3 * side**2
+        return len(pickle.dumps(sent[-1])) / side**2
+
+    monkeypatch.setattr(Client, "get", seen)
+    few, many = save(30), save(320)
+    assert not ck.open_cube(tmp_path / "30.nc").any()
+    assert many < 1.1 * few < 1000
+    assert max(len(pickle.dumps(task)) for task in sent[0].values()) < 64_000
+
+
+def test_d8_operators_on_workers_leave_a_read_only_map_and_a_shared_input_alone(
+    client, tmp_path
+):
+    cube = ck.datasets.scene((9, 8))
+    path = tmp_path / "cube.raw"
+    cube.values.tofile(path)
+    before = path.read_bytes()
+
+    def mapped(block: np.ndarray, block_info: dict) -> np.ndarray:
+        rows = slice(*block_info[None]["array-location"][0])
+        return np.memmap(path, "f4", "r", shape=cube.shape)[rows]
+
+    blocks = da.zeros(cube.shape, "f4", chunks=(5, *cube.shape[1:]))
+    blocks = blocks.map_blocks(mapped, dtype="f4", meta=np.empty((0, 0, 0), "f4"))
+    lazy = cube.copy(data=blocks.persist(scheduler=client))  # one input for all
+    results = operators(lazy)
+    found = dask.compute(*results.values(), lazy, scheduler=client)
+    wanted = dask.compute(*operators(cube.chunk(y=5)).values(), cube, scheduler="sync")
+    for values, expected in zip(found, wanted, strict=True):
+        xr.testing.assert_identical(values, expected)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -233,11 +363,14 @@ def test_d3_a_block_that_kills_its_workers_is_said_to(client, lazy, tmp_path):
 
 
 @contextlib.contextmanager
-def started(*words: str) -> Iterator[subprocess.Popen]:
+def started(
+    *words: str, stderr: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen]:
     child = subprocess.Popen(
         [sys.executable, "-m", "dask", *words],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
+        text=True,
     )
     try:
         yield child
@@ -271,3 +404,42 @@ def test_d2_a_lost_cluster_is_an_error_that_names_resume_which_then_completes(
         assert not target.exists()
     ck.save_cube(RECIPE(lazy), target, resume=True)
     require_same(target, expected)
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "guide" / "clusters.md"
+
+
+def lines_of_the_page() -> list[list[str]]:
+    """Words of the lines for the shell, without what is said of them."""
+    (block,) = re.findall(r"^```text\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
+    return [shlex.split(line, comments=True) for line in block.splitlines()]
+
+
+def test_the_lines_of_the_page_about_clusters_run_on_one_machine(
+    lazy, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # scene.nc is here
+    Path("recipe.toml").write_text(RECIPE.to_toml())
+    scheduler, worker, command = lines_of_the_page()
+    assert (scheduler[0], worker[0], command[0]) == ("dask", "dask", "cubekit")
+    here = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    with started(*scheduler[1:], *here, stderr=subprocess.PIPE) as process:
+        # "says its address"
+        said = (re.search(r"Scheduler at: *(tcp:\S+)", line) for line in process.stderr)
+        address = next(found[1] for found in said if found)
+
+        def at(words: list[str]) -> list[str]:
+            assert "tcp://host:8786" in words
+            return [address if w == "tcp://host:8786" else w for w in words[1:]]
+
+        with started(*at(worker)), Client(address) as client:
+            count = int(worker[worker.index("--nworkers") + 1])
+            client.wait_for_workers(count, timeout=120)
+            words = [sys.executable, "-m", "cubekit", *at(command)]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("wrote result.nc (")
+    whole = ck.open_cube("scene.nc")
+    with dask.config.set(scheduler="threads"):
+        ck.save_cube(RECIPE(whole), tmp_path / "here.nc")
+    xr.testing.assert_equal(xr.load_dataset("result.nc"), xr.load_dataset("here.nc"))

@@ -374,7 +374,7 @@ def test_a_gradient_of_which_nothing_is_known_gives_nan():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.proc
 @pytest.mark.parametrize("gaps", [False, True])
 def test_a_large_plane_takes_at_most_ten_planes_of_memory(gaps):
     """Peak of a process beyond its imports, gradient and field included."""

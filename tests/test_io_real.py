@@ -25,7 +25,7 @@ CUBES = {
 }
 
 
-def through_the_filter(cube, tmp_path):
+def assert_a_file_keeps_what_is_smoothed(cube, tmp_path):
     """Smooth, save and open again; the same as smoothing in memory."""
     for deriv in (0, 1):
         smooth = ck.savgol_filter(cube, 11, 3, deriv=deriv)
@@ -41,7 +41,7 @@ def through_the_filter(cube, tmp_path):
 
 @pytest.mark.parametrize(("name", "options"), CUBES.items())
 def test_real_cube_goes_in_through_and_out(real, tmp_path, name, options):
-    through_the_filter(ck.open_cube(real / name, **options), tmp_path)
+    assert_a_file_keeps_what_is_smoothed(ck.open_cube(real / name, **options), tmp_path)
 
 
 def test_series_of_raman_spectra_goes_in_through_and_out(real, tmp_path):
@@ -60,7 +60,7 @@ def test_series_of_raman_spectra_goes_in_through_and_out(real, tmp_path):
         name="counts",
     )
     assert cube.shape == (168, 1024)
-    through_the_filter(cube, tmp_path)
+    assert_a_file_keeps_what_is_smoothed(cube, tmp_path)
 
 
 def test_emit_reflectance_has_its_bands_and_inferred_units(real):
@@ -171,7 +171,9 @@ def test_enmap_tile_has_its_bands_places_and_scale(real, chunks):
 
 def test_enmap_tile_goes_in_through_and_out(real, tmp_path):
     path = real / "enmap_potsdam" / "enmap_potsdam_tile_64_0.tif"
-    through_the_filter(ck.open_cube(path).sortby("wavelength"), tmp_path)
+    assert_a_file_keeps_what_is_smoothed(
+        ck.open_cube(path).sortby("wavelength"), tmp_path
+    )
 
 
 def test_file_that_is_open_elsewhere_in_the_process_is_read(real):

@@ -622,7 +622,6 @@ def test_leftovers_of_workers_are_not_in_the_store(make_cube, tmp_path, monkeypa
     assert not list(path.rglob(".*"))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="folders have no such modes")
 def test_x10_modes_are_those_of_the_user(make_cube, tmp_path, monkeypatch):
     seen = []
     plain = container.ZarrContainer.finish

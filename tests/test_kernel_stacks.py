@@ -1,5 +1,6 @@
 """Chains of contractions, sums of chains, and where a measure is least."""
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -105,3 +106,23 @@ def test_large_chunks_are_cut_and_small_ones_are_not():
         assert set(np.cumsum(before)) <= set(np.cumsum(after))
     values = np.zeros((2, 3))
     assert kernels.in_pieces(values) is values
+
+
+def test_an_axis_is_made_whole_and_the_chunks_of_the_others_stay():
+    split = da.zeros((6, 40, 90), chunks=(6, 20, 30))
+    assert kernels.whole_along(split, [2], "f").chunks == ((6,), (20, 20), (90,))
+    assert kernels.whole_along(split, [0], "f") is split
+
+
+def test_chunks_that_would_be_too_large_when_whole_are_cut_and_that_is_said():
+    images = da.zeros((285, 1000, 1500), chunks=(1, 1000, 1000), dtype="f4")
+    told = (
+        r"f: 285 samples in 285 chunks wanted whole\. Chunks of \(285, 1000, 1000\) "
+        r"would take 1\.1 GB, so they are cut to \(285, 117, 1000\), .*"
+        r'cubekit\.rechunk\(\.\.\., layout="spectra"\)'
+    )
+    with pytest.warns(UserWarning, match=told):
+        whole = kernels.whole_along(images, [0], "f")
+    assert whole.chunksize == (285, 117, 1000)
+    with dask.config.set({"array.chunk-size": "2GB"}):  # no warning, or it is an error
+        assert kernels.whole_along(images, [0], "f").chunksize == (285, 1000, 1000)

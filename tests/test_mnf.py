@@ -254,8 +254,9 @@ def test_singular_noise_is_said_and_stays_finite(known):
     _, cube = known
     dead = cube.copy()
     dead[..., 4] = 7.0
-    with pytest.warns(UserWarning, match=r"rank 5 of 6.*good_band"):
+    with pytest.warns(UserWarning, match=r"rank 5 of 6.*good_band") as said:
         mnf = ck.MNF().fit(dead)
+    assert said[0].filename == __file__
     assert mnf.noise_rank_ == 5
     assert np.isfinite(mnf.components_).all()
     expected = ck.MNF().fit(cube.isel(wavelength=np.arange(6) != 4))

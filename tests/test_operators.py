@@ -226,6 +226,14 @@ def test_smoothed_noise_has_the_known_variance_in_the_middle_and_at_the_edges():
     np.testing.assert_allclose(gain[[15, 0]], exact, rtol=1e-12)
 
 
+@pytest.mark.parametrize("errors", ["variance", "std"])
+def test_errors_without_an_axis_are_refused_by_their_name(slope, errors):
+    with pytest.raises(
+        TypeError, match=rf"the {errors} is a builtins\.float.*Build one"
+    ):
+        getattr(slope, errors)(0.005)
+
+
 def test_axes_that_differ_are_never_joined(smooth, axis):
     fewer = smooth.isel(slice(4))
     with pytest.raises(

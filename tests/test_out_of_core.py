@@ -119,7 +119,7 @@ def images(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.proc
 @pytest.mark.parametrize("name", ["gradient", "hessian", "laplacian", "flattest"])
 def test_derivatives_of_a_file_hold_no_stack_of_planes(images, tmp_path, name):
     """What all 64 rows of chunks take beyond the memory of the first two."""
@@ -150,7 +150,7 @@ print(resident() - before)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.proc
 def test_the_flattest_place_of_a_file_of_large_chunks_holds_few_rows_of_them(tmp_path):
     """512 MB in 32 chunks, as `open_cube` makes them; a tree held all of it."""
     y, x = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, (2, 16384)), axis=1)

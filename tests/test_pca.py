@@ -513,6 +513,43 @@ def test_names_units_and_coordinates_are_kept(cube):
 
 
 @pytest.mark.parametrize("kind", [ck.PCA, ck.MNF])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_scores_come_with_the_fit_in_one_call(cube, kind, lazy):
+    given = cube.chunk(y=7, wavelength=5) if lazy else cube
+    model = kind(3)
+    scores = model.fit_transform(given)
+    assert isinstance(scores.data, da.Array) == lazy
+    xr.testing.assert_identical(scores, kind(3).fit(given).transform(given))
+    assert model.n_components_ == 3
+
+
+def test_options_of_a_fit_go_with_fit_transform(cube):
+    weights = xr.DataArray(np.arange(1.0, 61.0), dims="y")
+    pca = ck.PCA(2)
+    scores = pca.fit_transform(cube, weights=weights)
+    expected = ck.PCA(2).fit(cube, weights=weights)
+    xr.testing.assert_identical(scores, expected.transform(cube))
+
+
+def test_one_call_takes_one_cube(cube):
+    pca = ck.PCA(2)
+    with pytest.raises(TypeError, match=r"PCA: the cube is a builtins\.list"):
+        pca.fit_transform([cube, cube])
+    with pytest.raises(ck.NotFittedError, match="no n_components_ yet"):
+        _ = pca.n_components_
+
+
+@pytest.mark.parametrize("kind", [ck.PCA, ck.MNF])
+def test_the_number_of_components_found_is_told_whatever_was_asked(
+    cube, kind, tmp_path
+):
+    model = kind().fit(cube)
+    assert model.n_components is None
+    assert model.n_components_ == len(model.components_) == 12
+    assert kind.load(model.save(tmp_path / "model.nc")).n_components_ == 12
+
+
+@pytest.mark.parametrize("kind", [ck.PCA, ck.MNF])
 def test_the_long_name_of_the_bands_is_kept(cube, kind, tmp_path):
     cube.wavelength.attrs["long_name"] = "Raman shift"
     model = kind(3).fit(cube)
@@ -708,11 +745,19 @@ def test_models_of_two_classes_are_not_merged(cube, kinds):
         one.merge(other)
 
 
-def test_the_warning_of_a_low_rank_points_to_the_call(cube):
-    flat = xr.full_like(cube, 3.0)
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda flat: ck.PCA(2).fit(flat),
+        lambda flat: ck.PCA(2).fit_transform(flat),
+        lambda flat: ck.PCA(2).partial_fit(flat),
+        lambda flat: ck.PCA(2).fit(flat).merge(ck.PCA(2).fit(flat)),
+    ],
+)
+def test_a_warning_points_to_the_call(cube, fit):
     with pytest.warns(UserWarning, match="rank of the data is 0") as caught:
-        ck.PCA(2).fit(flat)
-    assert caught[0].filename == __file__
+        fit(xr.full_like(cube, 3.0))
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_weights_of_other_places_are_refused(cube):

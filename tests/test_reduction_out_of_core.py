@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 
 import dask.array as da
 import numpy as np
@@ -104,20 +103,3 @@ def test_files_are_fitted_as_one_in_the_memory_of_one(file):
     read, memory, chunk = map(int, done.stdout.split())
     assert read <= 4 * 1.05 * file.stat().st_size
     assert memory < 2 * 3 * chunk + 10 * 8 * 285**2
-
-
-@pytest.mark.slow
-def test_twenty_thousand_chunks_are_fitted_in_seconds():
-    block = np.random.default_rng(0).normal(size=(4, 4, 3))
-    row = da.concatenate([da.from_array(block)] * 142, axis=0)
-    cube = xr.DataArray(
-        da.concatenate([row] * 142, axis=1),
-        dims=("y", "x", "wavelength"),
-        coords={"wavelength": np.arange(3.0)},
-    )
-    assert cube.data.npartitions > 2e4
-    start = time.process_time()
-    pca = ck.PCA(2).fit(cube)
-    # several times what it takes: no race against the machine
-    assert time.process_time() - start < 60
-    assert pca.n_samples_ == cube.sizes["y"] * cube.sizes["x"]

@@ -297,12 +297,13 @@ def test_refit_between_gaps_is_polyfit_on_each_side(make_cube, max_gap):
         )
 
 
-def test_some_outputs_are_refitted_as_all_are(make_cube):
+@pytest.mark.parametrize("chunks", [None, {"wavelength": 3}])
+def test_some_outputs_are_refitted_as_all_are(make_cube, chunks):
     cube = make_cube(missing=0.05)
     operator = ck.savgol_operator(ck.Axis.from_cube(cube), 7, 2)
-    some = operator.isel([3, 17, 30])
+    some = operator.isel([3, 17, 30])  # each from many chunks, which are not added up
     np.testing.assert_allclose(
-        some(cube, missing="refit"),
+        some(cube if chunks is None else cube.chunk(chunks), missing="refit"),
         operator(cube, missing="refit").isel(wavelength=[3, 17, 30]),
         rtol=1e-12,
     )

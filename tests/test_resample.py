@@ -248,6 +248,8 @@ def test_nothing_is_computed_early_and_the_input_stays(make_cube, count_computes
         ),
         ([450, 500], [1, 2, 3], ValueError, r"fwhm has shape \(3,\). There are 2"),
         ([450, 500], 0, ValueError, "fwhm=0 is out of range"),
+        ([450, 500], "10 nm", TypeError, "fwhm='10 nm' holds no numbers.*of 'wave"),
+        ([450, 500], [[1], [2, 3]], TypeError, "holds no numbers"),
         (
             ck.Axis("wavelength", [0.45, 0.5], units="um"),
             None,

@@ -282,10 +282,11 @@ def test_too_few_samples_for_any_window_are_said_before_the_window(window, good)
     bad = cube.assign_coords(good_band=("wavelength", np.arange(9) < good))
     with pytest.raises(ValueError, match=f"needs 3 samples. .* has {good} good ones"):
         ck.savgol_filter(bad, **window)
+    few = cube[: max(good, 1)]
     with pytest.raises(
-        ValueError, match=f"needs 3 samples. .* has {good}\\. Use a low"
+        ValueError, match=f"needs 3 samples. .* has {few.size}\\. Use a low"
     ):
-        ck.savgol_filter(cube[:good], **window)
+        ck.savgol_filter(few, **window)
 
 
 def test_a_window_as_wide_as_the_axis_is_one_fit():

@@ -53,14 +53,13 @@ def picture(page, path):
     return matplotlib.image.imread(path)[..., :3]
 
 
-def until(page, path, holds):
-    """Screenshot for which something holds, waited for."""
+def becomes(page, path, holds):
+    """Whether something comes to hold for a screenshot."""
     for _ in range(60):
         page.wait_for_timeout(250)
-        shot = picture(page, path)
-        if holds(shot):
-            return shot
-    raise AssertionError("the page never looked as expected")
+        if holds(picture(page, path)):
+            return True
+    return False
 
 
 def near(shot, colour, distance=0.06):
@@ -75,19 +74,19 @@ BLUE = (0, 0x72 / 255, 0xB2 / 255)  # of the first spectrum
 def test_click_slider_export_and_clear(page, tmp_path):
     shot = tmp_path / "shot.png"
     forest = np.array([0.05, 0.2, 0.05])
-    until(page, shot, lambda s: near(s[75:450, 70:560], forest, 0.15) > 3000)
+    assert becomes(page, shot, lambda s: near(s[75:450, 70:560], forest, 0.15) > 3000)
     image = page.locator("canvas").first.bounding_box()
     half = 700  # spectra are right of this
     assert near(picture(page, shot)[:, half:], BLUE) == 0
 
     page.mouse.click(image["x"] + 250, image["y"] + 200)
-    until(page, shot, lambda s: near(s[:, half:], BLUE) > 300)
+    assert becomes(page, shot, lambda s: near(s[:, half:], BLUE) > 300)
 
     handle = page.locator(".noUi-handle").first  # of the bands, below the image
     handle.focus()
     handle.press("ArrowRight")
     yellow = (1.0, 0.91, 0.27)  # the bright end of the map of one band
-    until(page, shot, lambda s: near(s[75:450, 70:560], yellow) > 500)
+    assert becomes(page, shot, lambda s: near(s[75:450, 70:560], yellow) > 500)
 
     for name, start in (("CSV", b"spectrum,"), ("netCDF", b"\x89HDF")):
         with page.expect_download() as waiting:
@@ -95,25 +94,28 @@ def test_click_slider_export_and_clear(page, tmp_path):
         assert waiting.value.path().read_bytes().startswith(start)
 
     page.get_by_text("clear", exact=True).click()
-    until(page, shot, lambda s: near(s[:, half:], BLUE) == 0)
+    assert becomes(page, shot, lambda s: near(s[:, half:], BLUE) == 0)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_box_adds_a_region_and_the_wheel_zooms_in(page, tmp_path):
     shot = tmp_path / "shot.png"
     forest = np.array([0.05, 0.2, 0.05])
-    before = until(page, shot, lambda s: near(s[75:450, 70:560], forest, 0.15) > 3000)
+    assert becomes(page, shot, lambda s: near(s[75:450, 70:560], forest, 0.15) > 3000)
+    before = picture(page, shot)
     image = page.locator("canvas").first.bounding_box()
     page.get_by_title("Box Select").first.click()
     page.mouse.move(image["x"] + 200, image["y"] + 150)
     page.mouse.down()
     page.mouse.move(image["x"] + 330, image["y"] + 260, steps=4)
     page.mouse.up()
-    until(page, shot, lambda s: near(s[:, 700:], BLUE) > 300)
+    assert becomes(page, shot, lambda s: near(s[:, 700:], BLUE) > 300)
 
     page.mouse.move(image["x"] + 300, image["y"] + 220)
     page.mouse.wheel(0, -300)
-    until(page, shot, lambda s: (np.abs(s - before)[75:450, 70:550] > 0.1).mean() > 0.2)
+    assert becomes(
+        page, shot, lambda s: (np.abs(s - before)[75:450, 70:550] > 0.1).mean() > 0.2
+    )
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

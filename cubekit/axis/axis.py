@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit.arguments import require_dataarray
 from cubekit.axis.coordinates import (
     companion,
     coordinate,
     flags,
     numbers,
-    require_dataarray,
     seconds,
     spectral_coordinate,
 )
@@ -147,7 +147,7 @@ class Axis:
         label = (
             repr(self.dim) if self.name == self.dim else f"{self.name!r} ({self.dim})"
         )
-        span = f"{self.values[0]:g} to {self.values[-1]:g}" if len(self) else "empty"
+        span = f"{self.values[0]:g} to {self.values[-1]:g}"
         bad = "" if self.good is None else f", {np.count_nonzero(~self.good)} bad"
         unit = f" {self.units}" if self.units else ""
         return f"<Axis {label}: {len(self)} samples, {span}{unit}{bad}>"
@@ -282,6 +282,11 @@ def _checked_values(
         raise CoordinateError(
             f"{label} has {given.ndim} dimensions. An axis needs one value for each "
             f"sample of {dim!r}."
+        )
+    if not given.size:
+        raise CoordinateError(
+            f"{label} has no samples. An axis needs one at least. Look at what was "
+            "selected: the cube is empty."
         )
     values = np.array(numbers(name, given), np.float64)
     values.flags.writeable = False

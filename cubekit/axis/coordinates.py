@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from cubekit.axis.units import spectral_units
 from cubekit.errors import CoordinateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Mapping
+
+    import xarray as xr
 
 __all__ = [
     "companion",
     "coordinate",
     "flags",
     "numbers",
-    "require_dataarray",
     "seconds",
     "spectral_coordinate",
 ]
@@ -48,24 +49,6 @@ _NAMES = (
 _NO_AXES = {"fwhm", "good_band"}
 # of lengths that are seldom wavelengths
 _NOT_SPECTRAL_ALONE = {None, "m", "m-1"}
-
-
-def require_dataarray(cube: Any, function: str | None = None) -> None:
-    """Raise unless a cube is a DataArray."""
-    if not isinstance(cube, xr.DataArray):
-        asked = "cube" if function is None else f"{function}: the cube"
-        remedy = (
-            'Build one: xarray.DataArray(values, dims=("y", "x", "wavelength"), '
-            'coords={"wavelength": wavelengths}).'
-        )
-        if isinstance(cube, xr.Dataset):
-            held = ", ".join(map(repr, cube.data_vars)) or "no variable"
-            name = next(iter(cube.data_vars), "name")
-            remedy = f"This one holds {held}. Choose one: dataset[{name!r}]."
-        raise TypeError(
-            f"{asked} is a {type(cube).__module__}.{type(cube).__qualname__}. cubekit "
-            f"needs a DataArray, whose coordinates say where the samples are. {remedy}"
-        )
 
 
 def numbers(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -117,6 +100,13 @@ def companion(cube: xr.DataArray, name: str, dim: Hashable) -> npt.NDArray[Any] 
 
 def coordinate(cube: xr.DataArray, name: Hashable) -> xr.DataArray:
     """One-dimensional coordinate of a cube, or an error that says how to get one."""
+    given: object = name
+    if not isinstance(given, Hashable):
+        raise TypeError(
+            f"a coordinate is asked for by {name!r}, a {type(given).__name__}. It is "
+            f"known by its name. The cube has {', '.join(map(repr, cube.coords))}. "
+            "Name one of these."
+        )
     if name in cube.coords:
         variable: xr.DataArray = cube.coords[name]
         if variable.ndim == 1:

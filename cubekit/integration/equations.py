@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from cubekit.integration.solver import AxisPair
+from cubekit.integration.normal import AxisPair
 from cubekit.operators import derivative_operator
 from cubekit.operators.difference import checked_period
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit import kernels
 from cubekit.arguments import (
     require_integer,
     require_periods,
@@ -23,6 +24,7 @@ from cubekit.integration.conditions import (
 )
 from cubekit.integration.degrees import per_degree, units_of_components
 from cubekit.integration.equations import compact_equations, same_equations
+from cubekit.integration.normal import NormalEquations
 from cubekit.integration.solver import GradientSolver, Solution
 from cubekit.operators.attributes import METRIC, derived_attrs, units_of
 
@@ -132,10 +134,11 @@ def integrate_gradient(
     differences leave open in a region away from the edges, a checkerboard, is set by
     the mean of the gradient between neighbours.
     Coast lines as rough as a few samples take more than a hundred iterations.
-    **Chunks:** lazy; the grid of the directions becomes one chunk, other dims keep
-    theirs. **Cost:** an eigenvalue problem for each axis, done once; four dense and
-    four sparse contractions for each coordinate, with gaps for each iteration two
-    dense and about seventy sparse ones.
+    **Chunks:** lazy; the grid of the directions becomes one chunk; other dims keep
+    theirs, or are cut, with a warning, where chunks would be too large. **Cost:** an
+    eigenvalue problem for each axis, done once; four dense and four sparse contractions
+    for each coordinate, with gaps for each iteration two dense and about seventy sparse
+    ones.
 
     References
     ----------
@@ -155,13 +158,13 @@ def integrate_gradient(
     >>> bool(abs(back - z).max() < 1e-12)
     True
     """
+    require_real(gradient, _NAME)
     names = _names(gradient)
     if METRIC in gradient.attrs and not geographic:
         raise ValueError(
             f"{_NAME}: the gradient is per metre on {gradient.attrs[METRIC]}. The axes "
             "of the cube are in degrees. Use geographic=True."
         )
-    require_real(gradient, _NAME)
     require_positive(_NAME, "tolerance", tolerance)
     require_integer(_NAME, "max_iterations", max_iterations, 1)
     if scheme not in ("same", "compact"):
@@ -179,7 +182,9 @@ def integrate_gradient(
         equations(axis, accuracy, edge_accuracy, periods.get(axis.name))
         for axis in axes
     ]
-    solver = GradientSolver(tuple(pairs), float(tolerance), int(max_iterations))
+    solver = GradientSolver(
+        NormalEquations(tuple(pairs)), float(tolerance), int(max_iterations)
+    )
     place = None if anchor is None else anchor_place(anchor, axes)
     grid = ["direction", *dims]
     whole = gradient.drop_vars(list(gradient.coords))
@@ -189,7 +194,9 @@ def integrate_gradient(
     if anchor is not None:
         optional["anchor"] = anchor.drop_vars(list(anchor.coords))
     if gradient.chunks is not None:
-        whole = whole.chunk(dict.fromkeys(grid, -1))
+        along = [whole.get_axis_num(dim) for dim in grid]
+        data = kernels.whole_along(whole.data, along, _NAME, layout="images")
+        whole = whole.copy(data=data)
     dtype = np.result_type(gradient.dtype, np.float32)
     core = {"weights": grid, "anchor": []}
     field: xr.DataArray
@@ -242,7 +249,7 @@ def _solve(
     inconsistency: bool,
 ) -> tuple[npt.NDArray[Any], ...]:
     """Fields of gradients, (..., direction, *grid), and how they were found."""
-    count = len(solver.axes)
+    count = len(solver.equations.axes)
     others, grid = gradient.shape[: -count - 1], gradient.shape[-count:]
     options = dict(zip(given, extra, strict=True))
     field = np.empty((*others, *grid), np.result_type(gradient.dtype, np.float32))

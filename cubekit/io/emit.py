@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit.arguments import require_dataarray
 from cubekit.axis import Axis
 from cubekit.errors import AxisMismatchError, CoordinateError
 from cubekit.io.reading import open_cube
@@ -72,6 +73,7 @@ def good_samples(
     >>> ck.good_samples(cube, flags).values[0, 0].astype(int)
     array([1, 1, 0, 1, 1, 1, 1, 1, 1, 0])
     """
+    require_dataarray(cube, "good_samples")
     if not isinstance(mask, xr.DataArray):
         mask = open_cube(mask, variable="band_mask")
     band = _band_dim(cube)

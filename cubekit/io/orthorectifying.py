@@ -18,6 +18,7 @@ from dask.base import annotate, tokenize
 from dask.highlevelgraph import HighLevelGraph
 from dask.order import order
 
+from cubekit.arguments import require_dataarray
 from cubekit.io.layout import BLOCK_BYTES
 from cubekit.io.lineage import HELD, file_arrays, source_files
 from cubekit.io.netcdf import read_structure
@@ -86,6 +87,7 @@ def orthorectify(
     Traceback (most recent call last):
     ValueError: orthorectify: the cube is computed from no file. ...
     """
+    require_dataarray(cube, "orthorectify")
     path = _table_of(cube, table)
     lacking = [d for d in dims if d not in cube.dims]
     if lacking:

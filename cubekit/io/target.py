@@ -16,7 +16,7 @@ from cubekit.io.zarr import is_store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FORMATS", "check_options", "checked_target"]
+__all__ = ["FORMATS", "check_options", "checked_target", "require_labelled"]
 
 # format of each suffix
 FORMATS = {
@@ -28,15 +28,20 @@ FORMATS = {
 _LONGEST = 255 - len("..123456789012.partial")  # what file systems take
 
 
+def require_labelled(cube: Any, function: str) -> None:
+    """Raise unless a cube has coordinates and units to save."""
+    if not isinstance(cube, xr.DataArray | xr.Dataset):
+        raise TypeError(
+            f"{function}: the cube is a {type(cube).__qualname__}. Coordinates and "
+            "units are saved with it. Give a DataArray or a Dataset."
+        )
+
+
 def checked_target(
     cube: Any, path: str | os.PathLike[str], overwrite: bool, region: Any
 ) -> Path:
     """Return the place to write to, if it is free, or may be replaced."""
-    if not isinstance(cube, xr.DataArray | xr.Dataset):
-        raise TypeError(
-            f"save_cube: the cube is a {type(cube).__qualname__}. Coordinates and "
-            "units are saved with it. Give a DataArray or a Dataset."
-        )
+    require_labelled(cube, "save_cube")
     target = Path(os.path.abspath(path))  # noqa: PTH100  keeps a link a link
     target = target.resolve() if target.is_symlink() else target
     form = FORMATS.get(target.suffix.lower())

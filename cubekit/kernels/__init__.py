@@ -1,9 +1,10 @@
 """Pure arrays: the one place that knows chunks, dtypes and missing values."""
 
 from cubekit.kernels.chunked import contract, thread_count
-from cubekit.kernels.extremum import in_pieces, least, take
+from cubekit.kernels.extremum import least, take
 from cubekit.kernels.gaps import Latent, LatentSums, expect, solve
 from cubekit.kernels.noise import Neighbours, Noise, neighbours
+from cubekit.kernels.pieces import in_pieces, whole_along
 from cubekit.kernels.pooling import Moments, merge
 from cubekit.kernels.refit import LocalFit
 from cubekit.kernels.scatter import moments
@@ -34,4 +35,5 @@ __all__ = [
     "solve",
     "take",
     "thread_count",
+    "whole_along",
 ]

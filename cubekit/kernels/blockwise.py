@@ -40,6 +40,8 @@ _COLUMNS_IN_PLACE = 64
 # values of a block: spectra are read twice, to look for NaN and to multiply, the second
 # time from cache; where a block is copied less a shift, many are worth one call
 _BLOCK, _BLOCK_SHIFTED = 2**18, 2**20
+# spectra that one sum tells to be whole; a sum of one takes twice as long a value
+_SUMMED = 16
 # spectra at a multiple of this many bytes share a few lines of the cache, and push one
 # another out of it: a block of them is copied, with a line in between
 _ALIASED, _LINE = 4096, 64
@@ -125,6 +127,7 @@ class Blockwise:
         x_views = self.tiling.inputs(self.x) if self.in_place else []
         y_views = self.tiling.outputs(self.y)
         few: list[Places] = []
+        spectra: list[Array] = []
         many = False
         # x of a block, in memory that is used again
         room = None if self.in_place else self._room(blocks)
@@ -134,45 +137,46 @@ class Blockwise:
                 outputs = [self._in(view, block) for view in y_views]
                 if not many:
                     if self.in_place:
+                        x = part
                         inputs = [self._in(view, block) for view in x_views]
                     else:
-                        inputs = self.tiling.inputs(self._copied(part, room))
-                    tainted = self._multiplied(part, inputs, outputs)
-                    if tainted.any():
-                        hit = self._places(block, tainted)
-                        many = 4 * len(hit) > tainted.size
-                        if not many:
-                            few.append(hit)
+                        x = self._copied(part, room)
+                        inputs = self.tiling.inputs(x)
+                    tainted = self._multiplied(x, inputs, outputs)
+                    count = len(tainted[0])
+                    many = 4 * count * x.shape[1] > x.size
+                    if count and not many:  # copied while they are in cache
+                        few.append(self._places(block, tainted))
+                        spectra.append(self._taken(x, tainted))
                 if many:  # one block with many tainted spectra seldom comes alone
-                    tainted = self._localise(self._copied(part, room), y, outputs)
-                    many = bool(4 * np.count_nonzero(tainted) > tainted.size)
+                    bad = self._localise(self._copied(part, room), y, outputs)
+                    many = bool(4 * np.count_nonzero(bad) > bad.size)
                 self._finish(y)
                 if few and (sum(map(len, few)) > _TAINTED or block is blocks[-1]):
-                    self._mend(np.concatenate(few))
-                    few = []
+                    self._mend(np.concatenate(few), spectra)
+                    few, spectra = [], []
 
     def _multiplied(
-        self, part: Array, inputs: list[Array], outputs: list[Array]
-    ) -> Array:
+        self, x: Array, inputs: list[Array], outputs: list[Array]
+    ) -> tuple[Places, ...]:
         """Multiply a block as it is; tell which spectra had NaN or Inf."""
-        # one sum tells if there is any; only then is one for each spectrum worth it
+        # one sum of many tells if there is any; only then is one for each worth it
         if self.spectra and self.in_place:
             # it brings the block into the cache; einsum, since a BLAS dot product may
             # start threads
-            clean = np.isfinite(np.einsum("ij->", part))
+            groups = x.reshape(-1, math.gcd(len(x), _SUMMED), x.shape[1])
+            sums = np.einsum("kij->k", groups)
             self.tiling.multiply(self.weights, inputs, outputs)
-            if not clean:
-                sums: Array = np.einsum("ij->i", part)
-                return ~np.isfinite(sums)
-        else:
-            self.tiling.multiply(self.weights, inputs, outputs)
-            # NaN and Inf reach every output of their tile: one of each tells
-            first = [y[..., 0] if self.spectra else y[:, :, 0] for y in outputs]
-            if not np.isfinite(sum(float(np.add.reduce(y, axis=None)) for y in first)):
-                totals = [np.add.reduce(y, axis=0) for y in first]
-                sums = functools.reduce(np.add, totals)
-                return ~np.isfinite(sums)
-        return np.zeros(len(part) if self.spectra else part[:, 0].shape, np.bool_)
+            unclean = np.flatnonzero(~np.isfinite(sums))
+            group, place = np.nonzero(
+                ~np.isfinite(np.einsum("kij->ki", groups[unclean]))
+            )
+            return (unclean[group] * groups.shape[1] + place,)
+        self.tiling.multiply(self.weights, inputs, outputs)
+        # NaN and Inf reach every output of their tile: one of each tells
+        first = [y[..., 0] if self.spectra else y[:, :, 0] for y in outputs]
+        totals = [np.add.reduce(y, axis=0) for y in first]
+        return np.nonzero(~np.isfinite(functools.reduce(np.add, totals)))
 
     def _localise(self, x: Array, y: Array, outputs: list[Array]) -> Array:
         """Multiply spectra with each NaN and Inf held to the outputs it supports.
@@ -189,9 +193,19 @@ class Blockwise:
             self.refit(x, bad, y, spoilt)
         return np.asarray(bad.any(axis=1))
 
-    def _mend(self, hit: Places) -> None:
-        """Hold each NaN and Inf of a few spectra to the outputs it supports."""
-        x = self._copied(self._taken(hit))
+    def _mend(self, hit: Places, spectra: list[Array]) -> None:
+        """Hold each NaN and Inf of a few spectra to the outputs it supports.
+
+        Parameters
+        ----------
+        hit : array, (hit,)
+            Places of the spectra in (before, after).
+        spectra : list of array, (part of hit, n)
+            The spectra.
+        """
+        x = np.concatenate(spectra)
+        if not self.spectra:
+            x = np.ascontiguousarray(x.T)[None]
         bad = ~np.isfinite(x)
         clear(x, bad)
         products = multiply_again(
@@ -207,13 +221,16 @@ class Blockwise:
             done = product if self.offset is None else product + self.offset[output]
             self._put(hit[spectrum, None], output, done)
         spoilt = self.support.spoilt(bad)
+        place = np.flatnonzero(spoilt)  # much faster than of three dims
         fitted: Any = np.nan
         if self.refit is not None:
             y: Array = np.empty(spoilt.shape, self.y.dtype)
             self.refit(x, bad, y, spoilt)
-            fitted = y[spoilt]
-        place = np.nonzero(spoilt)
-        spectrum, output = place[::2][-1], place[1]
+            fitted = y.reshape(-1)[place]
+        if self.spectra:
+            spectrum, output = np.divmod(place, spoilt.shape[1])
+        else:
+            output, spectrum = np.divmod(place, spoilt.shape[2])
         self._put(hit[spectrum], output, fitted)
         if len(self.undefined):
             self._put(hit[:, None], self.undefined, np.nan)
@@ -223,19 +240,10 @@ class Blockwise:
         """Spectra that lie side by side, and are multiplied in blocks."""
         return int(self.x.shape[0 if self.spectra else 2])
 
-    def _taken(self, hit: Places) -> Array:
-        """Copy of some spectra, (hit, band) or (1, band, hit)."""
-        if self.spectra:
-            spectra: Array = self.x[hit]
-            return spectra
-        before, after = np.divmod(hit, self._length)
-        band = np.arange(self.x.shape[1])[:, None]
-        if self.x.flags.c_contiguous:  # with one index, NumPy takes half the time
-            first = before * self.x[0].size + after
-            pixels: Array = self.x.reshape(-1).take(first + band * self._length)
-        else:
-            pixels = self.x[before, band, after]
-        return pixels[None]
+    def _taken(self, x: Array, tainted: tuple[Places, ...]) -> Array:
+        """Copy of the tainted spectra of a block, (hit, n)."""
+        spectra: Array = (x if self.spectra else x.swapaxes(1, 2))[tainted]
+        return spectra
 
     def _put(self, hit: Places, output: Places, values: Any) -> None:
         """Put values in place of some outputs of some spectra."""
@@ -253,18 +261,12 @@ class Blockwise:
         if len(self.undefined):
             y[:, self.undefined] = np.nan
 
-    def _places(self, block: Block, tainted: Array) -> Places:
+    def _places(self, block: Block, tainted: tuple[Places, ...]) -> Places:
         """Places in (before, after) of the tainted spectra of a block."""
-        places: Places = np.flatnonzero(tainted)
-        if self.spectra:
-            places += block[0].start
-            return places
-        before, after = np.divmod(places, tainted.shape[1])
-        before += block[0].start
-        after += block[1].start
-        before *= self.x.shape[2]
-        before += after
-        return before
+        place: Places = tainted[0] + block[0].start
+        if not self.spectra:
+            place = place * self._length + tainted[1] + block[1].start
+        return place
 
     def _blocks(self) -> list[Block]:
         before = self.x.shape[0]

@@ -11,12 +11,9 @@ import numpy.typing as npt
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-__all__ = ["in_pieces", "least", "take"]
+__all__ = ["least", "take"]
 
 Array = npt.NDArray[Any]
-
-# samples that are worth a task: what is made of them is some times as large
-_PIECE = 2**21
 
 
 def least(measure: Any, values: Any, below: float, axes: tuple[int, ...]) -> Any:
@@ -102,30 +99,6 @@ def _better_of(
     return block.squeeze(axes) if last else block
 
 
-def in_pieces(x: Array | da.Array) -> Array | da.Array:
-    """Dask array whose large chunks are cut along their first axes; any other as it is.
-
-    The work on a piece holds pieces beside it, and no second chunk.
-    """
-    if not isinstance(x, da.Array):
-        return x
-    chunks = list(x.chunks)
-    size = math.prod(max(lengths, default=0) for lengths in chunks)
-    for k, lengths in enumerate(chunks):
-        longest = max(lengths, default=0)
-        if size <= _PIECE:
-            break
-        most = max(1, _PIECE * longest // size)
-        chunks[k] = tuple(
-            min(most, length - start)
-            for length in lengths
-            for start in range(0, length, most)
-        )
-        size = size // longest * most
-    cut: da.Array = x.rechunk(tuple(chunks))
-    return cut
-
-
 def take(values: Array, positions: Array | da.Array) -> Array | da.Array:
     """Values at positions that may be NaN: there the result is missing, NaN or NaT."""
     missing: Any = np.nan
@@ -166,7 +139,9 @@ def _least_of_block(
     left = np.where(allowed, measure, np.inf).transpose([*others, *axes])
     kept, searched = left.shape[: len(others)], left.shape[len(others) :]
     # the first in the order of the axes here is the first in that of their whole, too
-    at = np.unravel_index(left.reshape(*kept, -1).argmin(axis=-1), searched)
+    at = np.unravel_index(
+        left.reshape(*kept, math.prod(searched)).argmin(axis=-1), searched
+    )
     place = dict(zip(axes, at, strict=True))
     place |= dict(zip(others, np.indices(kept, sparse=True), strict=True))
     index = tuple(place[k] for k in range(measure.ndim))

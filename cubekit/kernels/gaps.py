@@ -9,6 +9,7 @@ over spectra, nor over patterns of gaps.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dask.array as da
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled
 from cubekit.kernels.layout import result_dtype
+from cubekit.kernels.pieces import whole_along
 from cubekit.kernels.products import product
 from cubekit.kernels.tree import fold_chunks
 
@@ -75,7 +77,7 @@ def solve(x: Array | da.Array, axis: int, model: Latent) -> Array | da.Array:
     dtype = result_dtype(x.dtype)
     if not isinstance(x, da.Array):
         return _solve(x, axis, model)
-    whole = filled(x).rechunk({axis: -1})
+    whole = whole_along(filled(x), [axis], "PCA.transform")
     count = model.weights.shape[1]
     chunks = (*whole.chunks[:axis], (count,), *whole.chunks[axis + 1 :])
     scores: da.Array = da.map_blocks(
@@ -159,7 +161,9 @@ def _expect_block(block: Array, model: Latent) -> LatentSums:
     with_one = np.concatenate([scores, np.ones((len(scores), 1))], axis=1)
     outer = with_one[:, :, None] * with_one[:, None, :]
     outer[:, :count, :count] += model.noise * inverse
-    sums = product(valid.astype(np.float64), outer.reshape(len(outer), -1))
+    sums = product(
+        valid.astype(np.float64), outer.reshape(len(outer), (count + 1) ** 2)
+    )
     return LatentSums(
         len(apart),
         dropped,
@@ -178,7 +182,7 @@ def _added(parts: Sequence[LatentSums]) -> LatentSums:
 
 def _blocks(moved: Array, model: Latent) -> Iterator[tuple[slice, Array]]:
     """Blocks of spectra (spectrum, band), and their places."""
-    flat = moved.reshape(-1, moved.shape[-1])
+    flat = moved.reshape(math.prod(moved.shape[:-1]), moved.shape[-1])
     size = max(1, _BLOCK // (len(model.keep) + (model.weights.shape[1] + 1) ** 2))
     for start in range(0, len(flat), size):
         part = slice(start, start + size)

@@ -226,23 +226,24 @@ class Refit:
         inputs, size = x.shape[1], math.prod(x.shape[2:])
         columns = self._windows.columns[:, output]
         index = (before * inputs + columns) * size + after
-        valid = ~bad.reshape(-1)[index]
-        valid &= self._windows.stored[:, output]
+        stored = self._windows.stored[:, output]
+        missing = bad.reshape(-1)[index]
+        missing &= stored
         values = x.reshape(-1)[index].astype(np.float64)
         fitted = np.full(len(output), np.nan)
         if self.fit.polyorder is not None:
-            fitted = self._without_one(valid, values, output)
+            fitted = self._without_one(missing, values, output)
         left = np.flatnonzero(np.isnan(fitted))
         if len(left):
-            fitted[left] = self._alone(valid[:, left], values[:, left], output[left])
+            valid = stored[:, left] & ~missing[:, left]
+            fitted[left] = self._alone(valid, values[:, left], output[left])
         return fitted
 
-    def _without_one(self, valid: Bools, values: Floats, output: Integers) -> Floats:
+    def _without_one(self, missing: Bools, values: Floats, output: Integers) -> Floats:
         """Fit windows in which one sample is missing; NaN where others are.
 
         The fit to all samples, with that one predicted from the others.
         """
-        missing = self._windows.stored[:, output] & ~valid
         place = missing.argmax(axis=0)
         basis, at_0 = self._basis
         moments = np.einsum("kij,ij->kj", basis[:, :, output], values)

@@ -3,12 +3,11 @@
 BLAS adds in another order where a product ends, on some processors, so the bits of a
 result depend on the size of its product and on its place there. In each tile a spectrum
 is given the same place in a product of the same size, which it shares with spectra from
-other places of other products; the places that are left are zero.
+other places of other products; what is at the places that are left does not matter.
 """
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -74,13 +73,13 @@ def multiply_again(
             at_once = max(1, _VALUES // (run.columns * spectra))
             product = _Product(tiles, spectra, at_once, tiling.spectra)
             # few tiles at a time, so that the room for their products stays in cache
-            edges = np.arange(0, run.tiles + at_once, at_once)
-            for a, b in itertools.pairwise(np.searchsorted(tile[same], edges)):
-                part = same[a:b]
+            starts = range(0, run.tiles, at_once)
+            parts = np.split(same, np.searchsorted(tile[same], starts[1:]))
+            for first, part in zip(starts, parts, strict=True):
                 for group in _turns(tile[part] * spectra + place[hit[part]]):
                     of, who = tile[part[group]], hit[part[group]]
                     output = run.row + of[:, None] * run.rows + np.arange(run.rows)
-                    found = product(samples[of, :, who], of, place[who])
+                    found = product(samples[of, :, who], first, of - first, place[who])
                     yield Again(who, output, found)
 
 
@@ -106,15 +105,17 @@ class _Product:
         shape = (spectra, columns) if contiguous else (columns, spectra)
         self.room = np.zeros((tiles, *shape), weights.dtype)
 
-    def __call__(self, values: Array, tile: Places, place: Places) -> Array:
-        """Results (one for one, row) of values (one for one, column)."""
-        tiles, at = np.unique(tile, return_inverse=True)
-        room, weights = self.room[: len(tiles)], self.weights[tiles]
-        where: Any = (at, place) if self.contiguous else (at, slice(None), place)
+    def __call__(self, values: Array, first: int, tile: Places, place: Places) -> Array:
+        """Results (one for one, row) of values (one for one, column).
+
+        Tiles are counted from `first`.
+        """
+        weights = self.weights[first : first + len(self.room)]
+        room = self.room[: len(weights)]
+        where: Any = (tile, place) if self.contiguous else (tile, slice(None), place)
         room[where] = values
         pair = (room, weights) if self.contiguous else (weights, room)
         found: Array = np.matmul(*pair)[where]
-        room[where] = 0
         return found
 
 

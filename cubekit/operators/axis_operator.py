@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy import sparse
 
-from cubekit.axis import require_dataarray
+from cubekit.arguments import require_dataarray
 from cubekit.errors import AxisMismatchError
 from cubekit.kernels import LocalFit
 from cubekit.operators.application import applied, attrs_of_derivative, require_refit
@@ -350,6 +350,7 @@ class AxisOperator:
 
         **Missing values, chunks, cost:** as applying the operator.
         """
+        require_dataarray(variance, self.name, "variance")
         squared = self.matrix.copy()
         squared.data = squared.data**2
         operator = dataclasses.replace(
@@ -393,7 +394,7 @@ class AxisOperator:
         >>> error.values, error.units
         (array([0.25]), 'K nm-1')
         """
-        require_dataarray(std)
+        require_dataarray(std, self.name, "std")
         variance = self.variance(std.astype(np.result_type(std, np.float32)) ** 2)
         attrs = attrs_of_derivative(std, self.input, self.order)
         return (variance**0.5).assign_attrs(attrs)

@@ -151,7 +151,7 @@ def point_operator(
 def checked_period(function: str, axis: Axis, given: float) -> float:
     """Period as a float; raise unless it is longer than the axis."""
     period = require_positive(function, "period", given)
-    span = abs(float(axis.values[-1] - axis.values[0])) if len(axis) else 0.0
+    span = abs(float(axis.values[-1] - axis.values[0]))
     if span < period * (1 - 1e-6):
         return period
     unit = f" {axis.units}" if axis.units else ""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cubekit import stencils
-from cubekit.axis import Axis
+from cubekit.axis import Axis, require_axis
 from cubekit.axis.units import differ
 from cubekit.errors import AxisMismatchError, CoordinateError
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def resample_operator(
     ValueError
         If a width is not positive, there is not one for each band, or no band.
     TypeError
-        If `target` is no axis and no array of numbers.
+        If `target` is no axis and no array of numbers, or `fwhm` is no numbers.
 
     Warns
     -----
@@ -94,6 +94,7 @@ def resample_operator(
     array([[0.5, 0.5, 0. , 0. ],
            [0. , 0. , 1. , 0. ]])
     """
+    require_axis("resample_operator", axis)
     if not isinstance(target, Axis):
         centres = _centres(target)
         _require_sorted(centres, axis)
@@ -218,7 +219,13 @@ def _widths(fwhm: float | Floats | Sequence[float] | None, target: Axis) -> Floa
     """Width of each target band, NaN where it is not known."""
     if fwhm is None:
         return np.full(len(target), np.nan) if target.fwhm is None else target.fwhm
-    widths = np.asarray(fwhm, np.float64)
+    try:
+        widths = np.asarray(fwhm, np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"resample: fwhm={fwhm!r} holds no numbers. It is a width in the units of "
+            f"{target.name!r}. Give one for each band, or one for all: fwhm=10.0."
+        ) from error
     if widths.ndim and widths.shape != target.values.shape:
         raise ValueError(
             f"resample: fwhm has shape {widths.shape}. There are {len(target)} target "
@@ -253,10 +260,8 @@ def _warn_of_outside(
     unit = f" {axis.units}" if axis.units else ""
     places = ", ".join(f"{c:g}" for c in centres[:5])
     more = ", ..." if len(centres) > 5 else ""
-    warnings.warn(
+    warn_caller(
         f"resample: {len(centres)} of {count} bands lie outside of {axis.name!r} "
         f"({axis.values.min():g} to {axis.values.max():g}{unit}) or in its bad bands, "
-        f"and give NaN: {places}{more}{unit}",
-        UserWarning,
-        stacklevel=4,
+        f"and give NaN: {places}{more}{unit}"
     )

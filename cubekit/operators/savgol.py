@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from cubekit.arguments import require_integer, require_positive
 from cubekit.axis import require_axis, wide_steps
 from cubekit.operators.axis_operator import AxisOperator
 from cubekit.operators.support import from_windows
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from cubekit.axis import Axis
@@ -218,9 +218,7 @@ def _warn_of_short_segments(
         places = ", ".join(f"{a:g} to {b:g}{unit}" for a, b in short[:_NAMED])
         if len(short) > _NAMED:
             places += f" and {len(short) - _NAMED} more"
-        warnings.warn(
+        warn_caller(
             f"savgol_filter: segments of {axis.name!r} between gaps with fewer than "
-            f"{polyorder + 1} samples give NaN: {places}",
-            UserWarning,
-            stacklevel=4,
+            f"{polyorder + 1} samples give NaN: {places}"
         )

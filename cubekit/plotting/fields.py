@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cubekit.arguments import require_dataarray
 from cubekit.operators.attributes import METRIC
 from cubekit.plotting.colours import about_zero, span
 from cubekit.plotting.images import image
@@ -199,12 +200,12 @@ def hessian(
     >>> len(ck.plotting.hessian(second))
     4
     """
+    names = _labels("hessian", hessian, "direction", "hessian")
+    _labels("hessian", hessian, "direction_2", "hessian")
     if figure is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
 
         figure = plt.figure(figsize=(9, 7), layout="constrained")
-    names = _labels("hessian", hessian, "direction", "hessian")
-    _labels("hessian", hessian, "direction_2", "hessian")
     dims = tuple(d for d in hessian.dims if d not in {"direction", "direction_2"})
     some = thinned(hessian, dims, 1000).compute()
     values = np.where(np.isfinite(some.values), some.values, np.nan)
@@ -279,6 +280,7 @@ def _spacing(values: Any) -> float:
 
 def _labels(function: str, field: xr.DataArray, dim: str, made_by: str) -> list[str]:
     """Names along a dim of directions."""
+    require_dataarray(field, function)
     if dim not in field.indexes:
         raise ValueError(
             f"{function}: the dims {field.dims} have no labelled {dim!r}. It says "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cubekit.arguments import require_dataarray
 from cubekit.axis import Axis
 from cubekit.plotting.colours import (
     about_zero,
@@ -182,6 +183,7 @@ def image(
     >>> picture.axes.get_title()
     'wavelength 848.1 nm'
     """
+    require_dataarray(cube, "image")
     title = ""
     if band is not None:
         cube, axis = _banded(cube, coord)

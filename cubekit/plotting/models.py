@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit.arguments import require_dataarray
 from cubekit.plotting.labels import COLOURS, label_of, new_axes
 from cubekit.plotting.sampling import thinned
 from cubekit.plotting.spectra import spectra
@@ -194,6 +195,7 @@ def scores(
     >>> len(points.get_offsets())
     48
     """
+    require_dataarray(scores, "scores")
     if "component" not in scores.dims:
         raise ValueError(
             f"scores: the dims {scores.dims} have no 'component'. A model makes scores "

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from cubekit.arguments import require_integer
+from cubekit.arguments import require_integer, require_real
 from cubekit.axis import Axis
 from cubekit.operators.attributes import units_of
 from cubekit.reduction.fitted import FittedReduction
-from cubekit.reduction.requirements import require_cube
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,7 +80,7 @@ def compare_reductions(
     True
     """
     name = "compare_reductions"
-    require_cube(cube, name)
+    require_real(cube, name)
     require_integer(name, "seed", seed, 0)
     chosen = list(models)
     for model in chosen:

@@ -13,7 +13,6 @@ little noise would make for little steps.
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dask.array as da
@@ -23,6 +22,7 @@ import numpy.typing as npt
 from cubekit import kernels
 from cubekit.kernels import Latent, LatentSums
 from cubekit.reduction.decomposition import principal
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from cubekit.reduction.projection import Projection
@@ -59,11 +59,9 @@ def fit_latent(
             break
         model = _maximise(model, sums, least)
     else:
-        warnings.warn(
+        warn_caller(
             f"PCA: expectation maximisation has not settled in {_STEPS} steps; the "
-            "last components are uncertain. Ask for fewer",
-            UserWarning,
-            stacklevel=6,
+            "last components are uncertain. Ask for fewer"
         )
     return Latents(model, sums, np.array(likelihoods))
 
@@ -95,6 +93,12 @@ def _start(
     sums = kernels.expect(x, axis, model)
     count = sums.scores[:, -1, -1]
     _require_values(count, template)
+    if sums.samples <= number:
+        raise ValueError(
+            f"PCA.fit: n_components={number} is out of range. Components and noise "
+            f"need more spectra than components, and there are {sums.samples}. Ask for "
+            "fewer components, or give more spectra."
+        )
     mean = sums.products[:, -1] / count
     shape = [-1 if k == axis else 1 for k in range(x.ndim)]
     full = template.on_axis(mean).reshape(shape)

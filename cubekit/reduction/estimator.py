@@ -6,9 +6,10 @@ import abc
 import os
 from typing import TYPE_CHECKING, Any, Self
 
+from cubekit.arguments import require_real
 from cubekit.reduction.linear import LinearReduction
 from cubekit.reduction.projection import Projection, projection_of
-from cubekit.reduction.requirements import require_bands, require_cube
+from cubekit.reduction.requirements import require_bands
 from cubekit.reduction.samples import aligned
 from cubekit.reduction.sources import each, opened
 from cubekit.reduction.state import State, pack, unpack
@@ -121,7 +122,7 @@ class Estimator(LinearReduction, abc.ABC):
     def _to_fit(self, cube: xr.DataArray) -> tuple[xr.DataArray, Projection]:
         """Cube as the statistics so far need it, and the template of all."""
         kind = type(self).__name__
-        require_cube(cube, kind)
+        require_real(cube, kind)
         if self._seen is not None or self._projection is not None:
             template = self._statistics("partial_fit").template
             return aligned(cube, template, f"{kind}: fit"), template

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from cubekit.reduction.decomposition import (
     separation,
 )
 from cubekit.reduction.described import Spread, described
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from cubekit.kernels import Moments
@@ -30,11 +30,9 @@ def exact_found(
     rank = numerical_rank(values, moments)
     count = number_kept(asked, values, rank)
     if count > rank and asked is not None:
-        warnings.warn(
+        warn_caller(
             f"PCA: n_components={asked}, but the rank of the data is "
-            f"{rank}; the components beyond it have no variance",
-            UserWarning,
-            stacklevel=5,  # the call of fit,
+            f"{rank}; the components beyond it have no variance"
         )
     found = described(
         template,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import xarray as xr
 
+from cubekit.arguments import require_real
 from cubekit.axis import Axis
 from cubekit.errors import NotFittedError
 from cubekit.reduction.model_file import load_model, save_model
-from cubekit.reduction.requirements import require_cube
 from cubekit.reduction.samples import aligned
 from cubekit.reduction.state import Entry, State, labelled
 
@@ -42,6 +42,34 @@ class FittedReduction(abc.ABC):
     _projection: Projection | None = None
     _published: Mapping[str, Any] = MappingProxyType({})
     _history = ""
+
+    @abc.abstractmethod
+    def fit(self, *args: Any, **kwargs: Any) -> Self:
+        """Find the components of a cube."""
+
+    def fit_transform(self, cube: xr.DataArray, **options: Any) -> xr.DataArray:
+        """Fit to a cube, and give its scores.
+
+        Parameters
+        ----------
+        cube : DataArray, dims (..., band, ...)
+            Real values; any chunks.
+        **options
+            Of `fit`.
+
+        Returns
+        -------
+        DataArray, dims (..., component, ...)
+            ``fit(cube).transform(cube)``. Dask if `cube` is.
+
+        Notes
+        -----
+        **Missing values:** as `fit` and `transform`. **Chunks:** any; the fit is
+        computed now, the scores are lazy, and read the cube once more.
+        **Cost:** that of both.
+        """
+        require_real(cube, type(self).__name__)
+        return self.fit(cube, **options).transform(cube)
 
     def transform(self, cube: xr.DataArray) -> xr.DataArray:
         """Scores of a cube: where its spectra are, by the components of the model.
@@ -220,7 +248,7 @@ class FittedReduction(abc.ABC):
 
     def _aligned(self, cube: xr.DataArray, doing: str) -> xr.DataArray:
         fitted = self._fitted(doing)
-        require_cube(cube, self._label())
+        require_real(cube, self._label())
         return aligned(cube, fitted, f"{self._label()}: {doing}")
 
     def _components_of(self, scores: xr.DataArray) -> npt.NDArray[np.intp]:
@@ -271,8 +299,10 @@ class FittedReduction(abc.ABC):
 
     def _publish(self, state: State) -> None:
         self._state = state
+        values = labelled(state, self._entries)
         self._published = {
-            f"{name}_": value for name, value in labelled(state, self._entries).items()
+            "n_components_": len(state.found["components"]),
+            **{f"{name}_": value for name, value in values.items()},
         }
 
     def _report(

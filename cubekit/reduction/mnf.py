@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from cubekit import kernels
-from cubekit.reduction.decomposition import with_signs
 from cubekit.reduction.estimator import Estimator
 from cubekit.reduction.noise import given_noise, neighbour_axes
 from cubekit.reduction.requirements import require_count, require_samples
 from cubekit.reduction.sources import opened
 from cubekit.reduction.state import Entry, State, labelled
 from cubekit.reduction.statistics import Statistics, with_rounding
-from cubekit.reduction.whitening import noise_roots
+from cubekit.reduction.whitening import whitened_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,11 +24,6 @@ if TYPE_CHECKING:
     from cubekit.reduction.sources import Source
 
 __all__ = ["MNF"]
-
-Array = npt.NDArray[np.float64]
-
-# share of equal neighbours from which they are said
-_DUPLICATES = 0.001
 
 
 class MNF(Estimator):
@@ -68,7 +60,7 @@ class MNF(Estimator):
         Directions that have noise.
     duplicates_ : float
         Share of neighbours that are equal in every band.
-    n_samples_, n_dropped_ : int
+    n_components_, n_samples_, n_dropped_ : int
 
     Notes
     -----
@@ -123,6 +115,7 @@ class MNF(Estimator):
     >>> clean = mnf.denoise(cube, 2)
     """
 
+    n_components: int | None
     _entries = MappingProxyType(
         {
             "components": Entry(("component", "band")),
@@ -276,49 +269,8 @@ class MNF(Estimator):
                 "MNF.fit: the noise is zero. No neighbours differ, so nothing is known "
                 "of it. Give the noise of a like scene: MNF(noise=...)."
             )
-        whiten, colour, rank = noise_roots(noise.covariance, moments)
-        bands = len(template.good)
-        if rank < bands:
-            warnings.warn(
-                f"MNF: the noise covariance has rank {rank} of {bands}: directions "
-                "without noise are given a little, and their signal-to-noise means "
-                "nothing but that it is high. Mark dead bands as bad in 'good_band'",
-                UserWarning,
-                stacklevel=4,
-            )
-        pairs = noise.freedom + noise.duplicates
-        duplicates = noise.duplicates / pairs if pairs else 0.0
-        if duplicates > _DUPLICATES:
-            warnings.warn(
-                f"MNF: {duplicates:.1%} of neighbouring spectra are equal in every "
-                "band, as after nearest-neighbour resampling; they are left out of the "
-                "noise. Estimate it before resampling if you can",
-                UserWarning,
-                stacklevel=4,
-            )
-        values, vectors = np.linalg.eigh(whiten @ moments.covariance @ whiten.T)
-        values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
-        values = values[: self.n_components]
-        vectors = vectors[:, : self.n_components]
-        ascending = np.argsort(np.argsort(template.axis.values))[template.good]
-        patterns = (colour @ vectors).T
-        signs = np.sign(np.sum(with_signs(patterns, ascending) * patterns, axis=1))
-        on_axis = template.on_axis
-        found = {
-            "components": on_axis(signs[:, None] * (vectors.T @ whiten), 0.0),
-            "patterns": on_axis(signs[:, None] * patterns, 0.0),
-            "mean": on_axis(moments.mean),
-            "explained_variance": values,
-            "snr": np.clip(values - 1, 0, None),
-            "noise_covariance": on_axis(on_axis(noise.covariance).T),
-            "noise_rank": rank,
-            "noise_is_given": int(self.noise is not None),
-            "noise_freedom": noise.freedom,
-            "noise_pairs_equal": noise.duplicates,
-            "duplicates": duplicates,
-            "n_samples": moments.samples,
-            "n_dropped": moments.dropped,
-        }
+        found = whitened_found(template, moments, noise, self.n_components)
+        found["noise_is_given"] = int(self.noise is not None)
         self._set(State(template, found, moments))
 
     def _project(self, state: State) -> None:

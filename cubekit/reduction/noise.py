@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from cubekit import kernels
+from cubekit.arguments import require_real
 from cubekit.kernels import Noise
 from cubekit.reduction.projection import Projection, projection_of
-from cubekit.reduction.requirements import require_bands, require_cube
+from cubekit.reduction.requirements import require_bands
 from cubekit.reduction.samples import aligned
 from cubekit.reduction.state import OTHER
 
@@ -76,7 +77,7 @@ def noise_covariance(
             f"noise_covariance: method={method!r} is unknown. Noise is what neighbours "
             'differ by, or the spread of like spectra. Use "difference" or "spread".'
         )
-    require_cube(cube, "noise_covariance")
+    require_real(cube, "noise_covariance")
     template = projection_of(cube, coord)
     require_bands(template, "noise_covariance")
     noise = _found(cube, template, method, along)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from cubekit import kernels
+from cubekit.arguments import require_real
 from cubekit.kernels import Latent
 from cubekit.reduction.exact import exact_found
 from cubekit.reduction.projection import Projection, projection_of
@@ -17,7 +18,6 @@ from cubekit.reduction.requirements import (
     is_count,
     require_bands,
     require_choice,
-    require_cube,
     require_number,
     require_samples,
 )
@@ -77,6 +77,8 @@ class PCA(SklearnBridge):
         1 the component is not distinct from its neighbour, and may be any mixture.
     noise_variance_ : float
         Mean variance of the directions that are not kept.
+    n_components_ : int
+        Components that were found.
     n_samples_, n_dropped_ : int
         Spectra in the fit, and those left out.
     rank_ : int
@@ -215,7 +217,7 @@ class PCA(SklearnBridge):
         """
         one = opened(cube)
         if isinstance(one, xr.DataArray):
-            require_cube(one, "PCA")
+            require_real(one, "PCA")
             template = projection_of(one, self.coord)
             if self.missing == "em" or self._is_randomized(len(template.axis)):
                 return self._fit_in_steps(one, template, weights)
@@ -246,13 +248,13 @@ class PCA(SklearnBridge):
 
     def _add(self, cube: xr.DataArray, weights: xr.DataArray | None = None) -> None:
         """Take the spectra of a cube into the statistics."""
+        cube, template = self._to_fit(cube)
         if self.missing == "em" or self.solver == "randomized":
             raise ValueError(
                 "PCA: cubes cannot be added one by one to a model that is found in "
                 "steps (missing='em', solver='randomized'). Every step needs them all. "
                 "Join them: xarray.concat(cubes, dim)."
             )
-        cube, template = self._to_fit(cube)
         axis = cube.get_axis_num(template.axis.dim)
         weighed = sample_weights(cube, template.axis.dim, weights, "PCA")
         found = kernels.moments(cube.data, axis, template.good, weighed)
@@ -306,7 +308,7 @@ class PCA(SklearnBridge):
     def _aligned(self, cube: xr.DataArray, doing: str) -> xr.DataArray:
         if self.missing == "drop":
             return super()._aligned(cube, doing)
-        require_cube(cube, "PCA")
+        require_real(cube, "PCA")
         fitted = self._fitted(doing)
         return aligned(cube, fitted, f"PCA: {doing}", may_miss=True)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cubekit import kernels
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -70,11 +70,9 @@ def leading(
             break
         before, new = values, sums.product
     else:
-        warnings.warn(
+        warn_caller(
             f"PCA: the variances still change after {_PASSES} passes; the last "
-            "components are uncertain. Ask for fewer",
-            UserWarning,
-            stacklevel=6,
+            "components are uncertain. Ask for fewer"
         )
     freedom = sums.samples - 1
     return Leading(

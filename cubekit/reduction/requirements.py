@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cubekit.arguments import require_integer, require_real
-from cubekit.axis import require_dataarray
+from cubekit.arguments import require_integer
 
 if TYPE_CHECKING:
     from cubekit.kernels import Moments, Product
@@ -18,16 +17,9 @@ __all__ = [
     "require_bands",
     "require_choice",
     "require_count",
-    "require_cube",
     "require_number",
     "require_samples",
 ]
-
-
-def require_cube(cube: Any, model: str) -> None:
-    """Raise unless it is a DataArray of real numbers."""
-    require_dataarray(cube, model)
-    require_real(cube, model)
 
 
 def is_count(number: Any) -> bool:
@@ -90,8 +82,8 @@ def require_samples(
         )
     if not moments.samples and not moments.missing.any():
         raise ValueError(
-            f"{model}.fit: no spectrum has a weight above 0. Weights say how much each "
-            "counts. Give some that count, or no weights."
+            f"{model}.fit: no spectrum counts. The cube is empty, or no spectrum has a "
+            "weight above 0. Give spectra, and weights of which some count, or none."
         )
     if not moments.samples:
         raise ValueError(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
 from cubekit.io import open_cube
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["Source", "each", "opened"]
 
@@ -23,9 +21,8 @@ def each(cubes: Source | Iterable[Source]) -> Iterable[Any]:
     """One cube, or the path of one, as one of several."""
     # arrays and datasets are no list of cubes, though they can be iterated over
     arrays = (xr.DataArray, xr.Dataset, np.ndarray, da.Array)
-    if isinstance(cubes, (*arrays, str, os.PathLike)):
-        return [cubes]
-    return cubes
+    is_one = isinstance(cubes, (*arrays, str, os.PathLike))
+    return [cubes] if is_one or not isinstance(cubes, Iterable) else cubes
 
 
 def opened(cube: Any) -> Any:

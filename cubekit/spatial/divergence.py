@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import xarray as xr
-
 from cubekit import kernels
+from cubekit.arguments import require_real
 from cubekit.axis import derivative_units
 from cubekit.errors import AxisMismatchError
 from cubekit.operators.attributes import METRIC, units_of
@@ -14,6 +13,8 @@ from cubekit.spatial.directions import Directions, plain_units, require_coords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import xarray as xr
 
 __all__ = ["divergence"]
 
@@ -75,12 +76,13 @@ def divergence(
     >>> float(ck.divergence(ck.gradient(y**2 + x**2))[1, 1].round(12))
     4.0
     """
-    if METRIC in getattr(field, "attrs", {}) and not geographic:
+    require_real(field, "divergence")
+    if METRIC in field.attrs and not geographic:
         raise ValueError(
             f"divergence: the field is per metre on {field.attrs[METRIC]}. Plain axes "
             "are in degrees. Use geographic=True."
         )
-    if not isinstance(field, xr.DataArray) or "direction" not in field.indexes:
+    if "direction" not in field.indexes:
         raise ValueError(
             "divergence: the field has no dim 'direction' with labels. Each component "
             "is named after its coordinate, as by gradient. Build it: "

@@ -72,6 +72,12 @@ def mark_bad(
             "a pair of numbers. Give pairs: ranges=[(1340, 1460), (1790, 1960)]."
         )
     pairs = list(ranges)
+    if pairs and all(isinstance(flag, bool | np.bool_) for flag in pairs):
+        raise TypeError(
+            "mark_bad: ranges are flags. Each range is a pair of numbers. Flags of "
+            "good bands are the mark itself: "
+            f"cube.assign_coords(good_band=({axis.dim!r}, flags))."
+        )
     if len(pairs) == 2 and all(np.ndim(end) == 0 for end in pairs):
         one = f"({pairs[0]}, {pairs[1]})"
         raise ValueError(

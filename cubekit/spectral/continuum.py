@@ -50,8 +50,9 @@ def remove_continuum(cube: xr.DataArray, *, coord: str | None = None) -> xr.Data
 
     **Missing values:** the hull is that of the samples that are left; bad bands and
     missing samples are NaN in the result, and so are samples under a hull that is not
-    positive. **Chunks:** lazy; chunks with whole spectra, put together if need be.
-    **Cost:** one pass; about that of sorting.
+    positive. **Chunks:** lazy; split spectra are put together, and the chunks of other
+    dims cut, with a warning, where they would be too large. **Cost:** one pass; about
+    that of sorting.
 
     References
     ----------

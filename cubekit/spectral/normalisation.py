@@ -56,8 +56,9 @@ def normalize(
     -----
     **Missing values:** each spectrum is scaled by the samples that are left; bad bands
     and missing samples are NaN in the result, and so are spectra that cannot be scaled:
-    constant ones with "snv", those of length or integral 0. **Chunks:** lazy; chunks
-    with whole spectra, put together if need be. **Cost:** one pass.
+    constant ones with "snv", those of length or integral 0. **Chunks:** lazy; split
+    spectra are put together, and the chunks of other dims cut, with a warning, where
+    they would be too large. **Cost:** one pass.
 
     References
     ----------

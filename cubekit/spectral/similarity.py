@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cubekit.arguments import require_real
+from cubekit.arguments import require_dataarray, require_real
 from cubekit.axis import Axis
 from cubekit.spectral.whole_spectra import map_spectra
 
@@ -44,6 +44,8 @@ def spectral_angle(
         If the bands of the references are not those of the cube.
     ValueError
         If the references have more than one other dim, or one that the cube has.
+    TypeError
+        If the cube or the reference is no DataArray of real numbers.
     CoordinateError
         If the coordinate is missing, ambiguous or not strictly monotonic.
 
@@ -54,8 +56,9 @@ def spectral_angle(
     over the bands that are good in both; independent of brightness [1]_.
 
     **Missing values:** NaN for a spectrum, or a reference, with NaN or Inf in a good
-    band, or of length 0. **Chunks:** lazy; chunks with whole spectra, put together if
-    need be; references are read at once. **Cost:** one matrix product.
+    band, or of length 0. **Chunks:** lazy; split spectra are put together, and the
+    chunks of other dims cut, with a warning, where they would be too large; references
+    are read at once. **Cost:** one matrix product.
 
     References
     ----------
@@ -72,6 +75,7 @@ def spectral_angle(
     array([0.    , 0.7854])
     """
     axis = Axis.from_cube(cube, coord)
+    require_dataarray(reference, "spectral_angle", "reference")
     other = Axis.from_cube(reference, axis.name)
     axis.require_equal(
         other,
@@ -81,10 +85,17 @@ def spectral_angle(
     require_real(reference, "spectral_angle")
     others = [d for d in reference.dims if d != other.dim]
     if len(others) > 1 or set(others) & set(cube.dims):
+        if len(others) == 1:
+            remedy = f"Rename it: reference.rename({{{others[0]!r}: 'reference'}})."
+        else:
+            remedy = (
+                f"Put them in a row: reference.stack(reference={others})"
+                '.reset_index("reference", drop=True).'
+            )
         raise ValueError(
             f"spectral_angle: the references have dims {reference.dims}, the cube "
-            f"{cube.dims}. There can be one dim of references, of another name. Put "
-            f"them in a row: reference.stack(reference={others})."
+            f"{cube.dims}. There can be one dim of references, of another name. "
+            f"{remedy}"
         )
     good = np.ones(len(axis), np.bool_)
     for marks in (axis.good, other.good):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from cubekit import kernels
 from cubekit.arguments import require_real
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def map_spectra(
     function : callable
         Takes float64 with NaN for every value that is missing or in a bad band.
     cube : DataArray
-        A chunked axis is put together first, with chunks of another shape.
+        A chunked axis is put together first.
     axis : Axis
         Along which the spectra lie.
     what : str
@@ -54,8 +55,16 @@ def map_spectra(
     require_real(cube, what)
     bands = {axis.dim: len(axis)}
     sizes, dtype = output or (bands, np.result_type(cube.dtype, np.float32))
-    if cube.chunks is not None and len(cube.variable.chunksizes[axis.dim]) > 1:
-        cube = cube.chunk(dict.fromkeys(cube.dims, "auto") | {axis.dim: -1})
+    if cube.chunks is not None:
+        along = [cube.get_axis_num(axis.dim)]
+        data = kernels.whole_along(cube.data, along, what)
+        chunks = dict(zip(cube.dims, data.chunks, strict=True))
+        lazy = {
+            name: coord.variable.chunk({d: chunks[d] for d in coord.dims})
+            for name, coord in cube.coords.items()
+            if coord.chunks is not None
+        }
+        cube = cube.copy(data=data).assign_coords(lazy)
     bad = np.zeros(len(axis), np.bool_) if axis.good is None else ~axis.good
 
     def blockwise(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -66,7 +75,7 @@ def map_spectra(
             spectra = flat[k : k + size].astype(np.float64)
             np.copyto(spectra, np.nan, where=bad | ~np.isfinite(spectra))
             result[k : k + size] = function(spectra)
-        return result.reshape(*x.shape[:-1], *sizes.values())
+        return result.reshape((*x.shape[:-1], *sizes.values()))
 
     result: xr.DataArray = xr.apply_ufunc(
         blockwise,

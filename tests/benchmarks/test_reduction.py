@@ -120,3 +120,21 @@ def test_a_hundred_thousand_chunks_are_planned_in_seconds(monkeypatch):
     seconds = time.perf_counter() - start
     print(f"\n{side**2} chunks planned in {seconds:.1f} s (goal: at most 10)")
     assert seconds < 10
+
+
+def test_a_fit_takes_as_long_for_each_of_many_chunks():
+    """Twenty thousand of them, and a twentieth of that."""
+
+    def fit(side):
+        rows = da.concatenate([block] * side, axis=0)
+        cube = xr.DataArray(
+            da.concatenate([rows] * side, axis=1),
+            dims=("y", "x", "wavelength"),
+            coords={"wavelength": np.arange(3.0)},
+        )
+        assert ck.PCA(2).fit(cube).n_samples_ == (4 * side) ** 2
+
+    block = da.from_array(np.random.default_rng(0).normal(size=(4, 4, 3)))
+    many, few = best(1, lambda: fit(142), lambda: fit(32)) / (142**2, 32**2)
+    print(f"\n{1e6 * many:.0f} us a chunk of many, {1e6 * few:.0f} of few")
+    assert many < 2 * few

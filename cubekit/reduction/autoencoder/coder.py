@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
+from cubekit import kernels
 from cubekit.reduction.autoencoder.backend import load_torch
 from cubekit.reduction.autoencoder.network import Layout, decode, encode
 from cubekit.reduction.autoencoder.spectra import pieces
@@ -178,7 +179,7 @@ def over_blocks(x: Array | da.Array, axis: int, how: Vectors) -> Array | da.Arra
     """Array with other vectors along an axis; Dask if it is."""
     if not isinstance(x, da.Array):
         return _on_block(x, axis, how)
-    whole = x.rechunk({axis: -1})
+    whole = kernels.whole_along(x, [axis], "Autoencoder")
     chunks = (*whole.chunks[:axis], (how.length,), *whole.chunks[axis + 1 :])
     result: da.Array = da.map_blocks(
         _on_block,

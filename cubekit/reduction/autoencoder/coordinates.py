@@ -10,7 +10,7 @@ import numpy.typing as npt
 from cubekit.reduction.autoencoder.backend import load_torch
 
 if TYPE_CHECKING:
-    from cubekit.reduction.autoencoder.network import Layout, Weights
+    from cubekit.reduction.autoencoder.network import Layout, Start, Weights
 
 __all__ = ["Coordinates"]
 
@@ -46,6 +46,11 @@ class Coordinates(NamedTuple):
         torch = load_torch()
         single = (torch.from_numpy(matrix.astype(np.float32)) for matrix in self)
         return Coordinates(*(matrix.to(device) for matrix in single))
+
+    def start(self, given: Start) -> Start:
+        """Maps to start training from, of those that meet the bands."""
+        encoder, decoder = given.encoder @ self.outward, self.inward @ given.decoder
+        return given._replace(encoder=encoder, decoder=decoder)
 
     def network(self, trained: Weights, layout: Layout) -> Weights:
         """Weights that meet the bands, from those that are trained."""

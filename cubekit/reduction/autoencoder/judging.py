@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from cubekit.reduction.autoencoder.backend import load_torch
 from cubekit.reduction.autoencoder.coder import Coder
 from cubekit.reduction.autoencoder.network import Layout, encode, rearranged
 from cubekit.reduction.decomposition import principal, with_signs
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -124,19 +124,15 @@ def warn_if_poor(found: Mapping[str, Any]) -> None:
     count = len(found["components"])
     idle = count - found["n_active"]
     if idle:
-        warnings.warn(
+        warn_caller(
             f"Autoencoder.fit: {idle} of {count} latents carry nothing (posterior "
-            "collapse, see activity_). Ask for fewer, or lower beta",
-            UserWarning,
-            stacklevel=3,
+            "collapse, see activity_). Ask for fewer, or lower beta"
         )
     if found["rmse"] > _WORSE * found["pca_rmse"]:
-        warnings.warn(
+        warn_caller(
             f"Autoencoder.fit: the error of held-out spectra is {found['rmse']:.3g}, "
             f"that of PCA({count}) {found['pca_rmse']:.3g}. Use PCA, or train longer, "
-            'with start="pca" or a smaller beta',
-            UserWarning,
-            stacklevel=3,
+            'with start="pca" or a smaller beta'
         )
 
 

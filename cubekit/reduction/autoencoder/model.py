@@ -107,6 +107,8 @@ class Autoencoder(TrainedNetwork):
     rmse_, pca_rmse_ : float
         Of the held-out spectra that are whole, and what as many principal components
         leave there.
+    n_components_ : int
+        Latents, as asked for.
     n_samples_, n_dropped_ : int
         Spectra in the fit (a tenth of them, 32768 at most, held out), and those left
         out.

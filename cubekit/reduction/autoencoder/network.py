@@ -22,8 +22,6 @@ from cubekit.reduction.autoencoder.backend import load_torch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cubekit.reduction.autoencoder.coordinates import Coordinates
-
 __all__ = [
     "Layout",
     "Start",
@@ -76,11 +74,6 @@ class Start(NamedTuple):
     encoder: Real  # (component, band)
     decoder: Real  # (band, component)
     spread: Real  # (component,)
-
-    def written_in(self, coordinates: Coordinates) -> Start:
-        """The same maps from and to other coordinates of the spectra."""
-        inward, outward = coordinates
-        return Start(self.encoder @ outward, inward @ self.decoder, self.spread)
 
 
 def shapes(layout: Layout) -> dict[str, tuple[int, ...]]:

@@ -7,17 +7,20 @@ import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
+from cubekit.arguments import require_real
 from cubekit.reduction.projection import projection_of
-from cubekit.reduction.requirements import require_bands, require_cube
+from cubekit.reduction.requirements import require_bands
 from cubekit.reduction.samples import aligned
+from cubekit.reduction.sources import each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import xarray as xr
+
     from cubekit.reduction.autoencoder.spectra import Pool
-    from cubekit.reduction.projection import Projection
+from cubekit.reduction.projection import Projection
 
 __all__ = ["cubes_to_fit", "require_beta", "require_spectra"]
 
@@ -40,9 +43,9 @@ def cubes_to_fit(
     With `may_miss` a band that only another cube than the first marks bad is missing
     there.
     """
-    cubes = [cube] if isinstance(cube, xr.DataArray) else list(cube)
+    cubes = list(each(cube))
     for one in cubes:
-        require_cube(one, "Autoencoder")
+        require_real(one, "Autoencoder")
     if not cubes:
         raise ValueError(
             "Autoencoder.fit got no cube. There is nothing to fit. Give a DataArray, "

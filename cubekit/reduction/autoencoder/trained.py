@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from cubekit.arguments import require_integer
+from cubekit.arguments import require_integer, require_real
 from cubekit.reduction.autoencoder.coder import Coder, Vectors, over_blocks
 from cubekit.reduction.autoencoder.judging import explained
 from cubekit.reduction.autoencoder.spectra import Blocks
 from cubekit.reduction.fitted import FittedReduction
-from cubekit.reduction.requirements import require_cube
 from cubekit.reduction.samples import aligned
 
 __all__ = ["TrainedNetwork"]
@@ -195,7 +194,7 @@ class TrainedNetwork(FittedReduction):
         return whole.reindex(component=every, fill_value=0)
 
     def _aligned(self, cube: xr.DataArray, doing: str) -> xr.DataArray:
-        require_cube(cube, "Autoencoder")
+        require_real(cube, "Autoencoder")
         fitted = self._fitted(doing)
         may_miss = self.missing == "mask"
         return aligned(cube, fitted, f"Autoencoder: {doing}", may_miss=may_miss)

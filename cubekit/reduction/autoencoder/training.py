@@ -100,12 +100,14 @@ class _Training:
         self.coordinates = coordinates.to(device)
         begin = None
         if schedule.start == "pca":
-            begin = principal_start(
-                covariance,
-                root,
-                layout.components,
-                variational=layout.variational,
-            ).written_in(coordinates)
+            begin = coordinates.start(
+                principal_start(
+                    covariance,
+                    root,
+                    layout.components,
+                    variational=layout.variational,
+                )
+            )
         self.trained = initial_weights(layout, begin, generator, device)
         # steps jitter about a place that their average is near to
         self.average, self.steps = self.copied(self.trained), 0
