@@ -102,7 +102,8 @@ class Blockwise:
         if self.spectra and self.in_place:
             # it brings the block into the cache; einsum, since a BLAS dot product may
             # start threads
-            groups = x.reshape(-1, math.gcd(len(x), _SUMMED), x.shape[1])
+            size = math.gcd(len(x), _SUMMED)
+            groups = x.reshape(len(x) // size, size, x.shape[1])
             sums = np.einsum("kij->k", groups)
             self.plan.tiling.multiply(self.plan.weights, inputs, outputs)
             unclean = np.flatnonzero(~np.isfinite(sums))
