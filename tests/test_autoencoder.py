@@ -581,7 +581,7 @@ def test_a_changed_file_is_refused(curved, tmp_path, change, said):
 
 def test_the_file_of_another_model_is_refused(cube, tmp_path):
     path = ck.PCA(2).fit(cube).save(tmp_path / "pca.nc")
-    with pytest.raises(ck.ModelFormatError, match="holds a PCA model"):
+    with pytest.raises(ck.ModelFormatError, match="holds a model of PCA"):
         ck.Autoencoder.load(path)
 
 
@@ -723,6 +723,25 @@ def test_parameters_out_of_range_are_refused_at_once(options, said):
         ck.Autoencoder(2, **options)
 
 
+@pytest.mark.parametrize("hidden", [64, "64", 6.4])
+def test_hidden_layers_are_a_sequence_of_sizes(hidden):
+    with pytest.raises(TypeError, match=r"Use hidden=\(64,\) for one"):
+        ck.Autoencoder(2, hidden=hidden)
+
+
+def test_a_fit_of_more_latents_than_bands_says_how_many_there_are():
+    cube = ck.datasets.scene((6, 60)).isel(wavelength=slice(0, 4))
+    with pytest.raises(ValueError, match=r"4 good bands\. Use n_components=4 or less"):
+        ck.Autoencoder(9).fit(cube)
+
+
+def test_no_spectra_cannot_be_drawn():
+    cube = ck.datasets.scene((6, 8)).isel(wavelength=slice(0, 9))
+    network = ck.Autoencoder(2, epochs=1).fit(cube)
+    with pytest.raises(ValueError, match="n=0 is out of range"):
+        network.sample(0)
+
+
 @pytest.mark.parametrize("number", [None, 0.9, 0])
 def test_the_number_of_latents_is_a_number(number):
     with pytest.raises((TypeError, ValueError), match="n_components="):
@@ -737,7 +756,7 @@ def test_what_cannot_be_fitted_is_refused(cube):
         model.fit([np.ones((3, 4))])
     with pytest.raises(ValueError, match="There are 0 spectra with values enough"):
         model.fit(cube * np.nan)
-    with pytest.raises(ValueError, match="of 3 good bands"):
+    with pytest.raises(ValueError, match="There are 3 good bands"):
         model.fit(cube.isel(wavelength=slice(3)))
     dead = cube.copy()
     dead[..., 6] = np.nan

@@ -78,6 +78,10 @@ def test_what_cannot_be_compared_is_refused(cube):
         ck.compare_reductions(cube, [])
     with pytest.raises(TypeError, match="a model is a str"):
         ck.compare_reductions(cube, ["PCA"])
+    with pytest.raises(TypeError, match=r"a model is a class\."):
+        ck.compare_reductions(cube, [ck.PCA])
+    with pytest.raises(TypeError, match=r"models is a PCA\..*Give a list"):
+        ck.compare_reductions(cube, ck.PCA(2))
 
 
 def test_the_picture_has_a_line_and_a_legend_entry_for_each_model(table):

@@ -347,7 +347,7 @@ def test_a_loaded_model_is_the_saved_one(known, tmp_path, given):
     np.testing.assert_allclose(
         loaded.partial_fit(rest).snr_, mnf.partial_fit(rest).snr_, rtol=1e-10
     )
-    with pytest.raises(ck.ModelFormatError, match="holds a MNF model"):
+    with pytest.raises(ck.ModelFormatError, match="holds a model of MNF"):
         ck.PCA.load(tmp_path / "mnf.nc")
 
 

@@ -143,7 +143,7 @@ def damaged(path, change):
         (lambda m: m.drop_vars("mean"), "cannot be understood"),
         (lambda m: m.drop_vars("components"), "cannot be understood"),
         (lambda m: m.drop_attrs(deep=False), "holds no cubekit model"),
-        (lambda m: m.assign_attrs(cubekit_model="MNF"), "holds a MNF model"),
+        (lambda m: m.assign_attrs(cubekit_model="MNF"), "holds a model of MNF"),
         (lambda m: m.assign_attrs(cubekit_format=99), "format 99.*Update cubekit"),
         (lambda m: m.assign_attrs(band_coordinate="?"), "cannot be understood"),
         (lambda m: m.assign(mean=("wavelength", list("abcdefghi"))), "no numbers"),

@@ -782,3 +782,14 @@ def test_weights_of_other_samples_are_refused(make_cube):
     with pytest.raises(ValueError, match="y") as caught:
         ck.PCA(1).fit(cube, weights=moved)
     assert "must have the coordinates of the cube" in caught.value.__notes__[0]
+
+
+def test_a_cube_in_place_of_scores_is_told_from_them():
+    cube = ck.datasets.scene((6, 8))
+    with pytest.raises(ck.CoordinateError, match=r"Give scores: transform\(cube\)"):
+        ck.PCA(2).fit(cube).inverse_transform(cube)
+
+
+def test_the_operator_of_a_model_that_is_not_fitted_says_so():
+    with pytest.raises(ck.NotFittedError, match="operator was called before fit"):
+        ck.PCA(2).operator  # noqa: B018

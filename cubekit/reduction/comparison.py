@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,6 @@ from cubekit.arguments import require_integer, require_real
 from cubekit.axis import Axis
 from cubekit.operators.attributes import units_of
 from cubekit.reduction.fitted import FittedReduction
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["compare_reductions"]
 
@@ -82,12 +80,18 @@ def compare_reductions(
     name = "compare_reductions"
     require_real(cube, name)
     require_integer(name, "seed", seed, 0)
+    if not isinstance(models, Iterable):
+        raise TypeError(
+            f"{name}: models is a {type(models).__name__}. Several are compared. Give "
+            "a list, also of one: [PCA(5)]."
+        )
     chosen = list(models)
     for model in chosen:
         if not isinstance(model, FittedReduction):
+            found = "class" if isinstance(model, type) else type(model).__qualname__
             raise TypeError(
-                f"{name}: a model is a {type(model).__qualname__}. Only reductions can "
-                "be compared. Use [PCA(5), MNF(5), Autoencoder(5)]."
+                f"{name}: a model is a {found}. Only reductions can be compared. Use "
+                "[PCA(5), MNF(5), Autoencoder(5)]."
             )
     if not chosen:
         raise ValueError(

@@ -11,7 +11,7 @@ import xarray as xr
 
 from cubekit.arguments import require_real
 from cubekit.axis import Axis
-from cubekit.errors import NotFittedError
+from cubekit.errors import CoordinateError, NotFittedError
 from cubekit.reduction.model_file import load_model, save_model
 from cubekit.reduction.samples import aligned
 from cubekit.reduction.state import Entry, State, labelled
@@ -231,6 +231,8 @@ class FittedReduction(abc.ABC):
                 f"{type(self).__name__} has no {name} yet. It is known once the model "
                 "is fitted. Call fit(cube) first."
             )
+        if isinstance(getattr(type(self), name, None), property):
+            self._fitted(name)  # a property that failed for want of a fit says so
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}"
         )
@@ -254,6 +256,11 @@ class FittedReduction(abc.ABC):
     def _components_of(self, scores: xr.DataArray) -> npt.NDArray[np.intp]:
         """Places of the components that scores have; raise if there are others."""
         fitted = self._fitted("inverse_transform")
+        if isinstance(scores, xr.DataArray) and "component" not in scores.coords:
+            raise CoordinateError(
+                f"{self._label()}: scores have a coordinate 'component', but this "
+                f"array has dims {scores.dims}. Give scores: transform(cube)."
+            )
         component = Axis.from_cube(scores, "component")
         given = np.flatnonzero(np.isin(fitted.component.values, component.values))
         component.require_equal(

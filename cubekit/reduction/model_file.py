@@ -100,7 +100,7 @@ def load_model(path: str | os.PathLike[str], kind: str) -> xr.Dataset:
 def _require_kind(source: Path, attrs: dict[str, Any], kind: str) -> None:
     found = attrs.get("cubekit_model")
     if not isinstance(found, str) or found != kind:
-        what = f"a {found} model" if found else "no cubekit model"
+        what = f"a model of {found}" if found else "no cubekit model"
         raise ModelFormatError(
             f"{kind}.load: {source} holds {what}. Only files of {kind}.save can be "
             "loaded. Check the path."

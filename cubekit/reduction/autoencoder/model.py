@@ -21,6 +21,7 @@ from cubekit.reduction.autoencoder.requirements import (
     cubes_to_fit,
     require_beta,
     require_spectra,
+    require_widths,
 )
 from cubekit.reduction.autoencoder.spectra import Blocks, Pool
 from cubekit.reduction.autoencoder.trained import TrainedNetwork
@@ -198,9 +199,7 @@ class Autoencoder(TrainedNetwork):
         require_choice("Autoencoder", "layers", layers, ("dense", "conv1d"))
         require_choice("Autoencoder", "missing", missing, ("mask", "drop"))
         require_choice("Autoencoder", "start", start, ("pca", "random"))
-        hidden = tuple(_HIDDEN[layers] if hidden is None else hidden)
-        for size in hidden:
-            require_integer("Autoencoder", "hidden", size, 1)
+        sizes = require_widths(_HIDDEN[layers] if hidden is None else hidden)
         require_beta(beta)
         require_integer("Autoencoder", "seed", seed, 0)
         require_integer("Autoencoder", "epochs", epochs, 1)
@@ -209,7 +208,7 @@ class Autoencoder(TrainedNetwork):
         self.n_components: int = int(n_components)
         self.variational = bool(variational)
         self.layers = layers
-        self.hidden = tuple(int(size) for size in hidden)
+        self.hidden = sizes
         self.beta = float(beta)
         self.coord = coord
         self.missing = missing

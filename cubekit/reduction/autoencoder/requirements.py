@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cubekit.arguments import require_real
+from cubekit.arguments import require_integer, require_real
 from cubekit.reduction.projection import projection_of
 from cubekit.reduction.requirements import require_bands
 from cubekit.reduction.samples import aligned
 from cubekit.reduction.sources import each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import xarray as xr
 
     from cubekit.reduction.autoencoder.spectra import Pool
 from cubekit.reduction.projection import Projection
 
-__all__ = ["cubes_to_fit", "require_beta", "require_spectra"]
+__all__ = ["cubes_to_fit", "require_beta", "require_spectra", "require_widths"]
+
+
+def require_widths(hidden: Any) -> tuple[int, ...]:
+    """Sizes of the hidden layers; raise unless they are a sequence of integers."""
+    if isinstance(hidden, str) or not isinstance(hidden, Iterable):
+        raise TypeError(
+            f"Autoencoder: hidden={hidden!r} is a {type(hidden).__name__}. It has a "
+            "size for each hidden layer. Use hidden=(64,) for one, () for none."
+        )
+    sizes = tuple(hidden)
+    for size in sizes:
+        require_integer("Autoencoder", "hidden", size, 1)
+    return tuple(int(size) for size in sizes)
 
 
 def require_beta(beta: Any) -> None:
@@ -63,7 +75,12 @@ def cubes_to_fit(
 def require_spectra(pool: Pool, template: Projection, n_components: int) -> None:
     """Raise unless there are enough spectra and bands for the latents."""
     bands = len(template.good)
-    if n_components > min(bands, pool.samples):
+    if n_components > bands:
+        raise ValueError(
+            f"Autoencoder.fit: n_components={n_components} is out of range. There are "
+            f"{bands} good bands. Use n_components={bands} or less."
+        )
+    if n_components > pool.samples:
         raise ValueError(
             f"Autoencoder.fit: n_components={n_components} is out of range. There are "
             f"{pool.samples} spectra with values enough ({pool.dropped} left out) of "

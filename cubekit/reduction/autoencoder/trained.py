@@ -122,7 +122,7 @@ class TrainedNetwork(FittedReduction):
         **Missing values:** none. **Chunks:** none. **Cost:** small.
         """
         self._fitted("sample")
-        require_integer("Autoencoder.sample", "n", n, 0)
+        require_integer("Autoencoder.sample", "n", n, 1)
         require_integer("Autoencoder.sample", "seed", seed, 0)
         if not self.variational:
             raise ValueError(
