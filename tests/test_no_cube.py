@@ -1,5 +1,6 @@
 """What is no cube, or an empty one, is said so by every public function alike."""
 
+import functools
 import inspect
 
 import numpy as np
@@ -96,11 +97,45 @@ def test_spectra_without_bands_are_refused(cube, name):
         call(getattr(ck, name), cube[..., :0])
 
 
+@pytest.mark.parametrize("name", SPECTRAL)
+@pytest.mark.parametrize("coord", [["wavelength"], {}, np.ones(2)])
+def test_a_coordinate_is_asked_for_by_its_name(cube, name, coord):
+    ask = functools.partial(getattr(ck, name), coord=coord)
+    with pytest.raises(TypeError, match=r"asked for by .* has 'y', 'x', 'wave"):
+        call(ask, cube)
+
+
 @pytest.mark.parametrize("model", [ck.PCA, ck.MNF, ck.Autoencoder])
 @pytest.mark.parametrize("given", [None, 3, np.ones((2, 2)), xr.Dataset()])
 def test_models_are_fitted_to_cubes(model, given):
     with pytest.raises(TypeError, match="needs a DataArray"):
         model(2).fit(given)
+
+
+@pytest.mark.parametrize("given", [None, "wavelength", np.ones(3)])
+def test_operators_and_models_are_built_from_an_axis(given):
+    with pytest.raises(TypeError, match=r"is no Axis\. .*Axis\.from_cube\(cube\)"):
+        ck.resample_operator(given, [500.0])
+    with pytest.raises(TypeError, match="is no Axis"):
+        ck.PCA.from_sklearn(None, given)
+    with pytest.raises(TypeError, match="is no model of scikit-learn"):
+        ck.PCA.from_sklearn(given, ck.Axis("wavelength", [500.0]))
+
+
+@pytest.mark.parametrize("chunks", ["64", 64, (2, 2, 4)])
+def test_chunks_to_save_are_sizes_by_dim(cube, chunks, tmp_path):
+    with pytest.raises(TypeError, match=r"Write chunks=\{'y': 64\}"):
+        ck.plan(cube, chunks=chunks)
+    with pytest.raises(TypeError, match="belongs to the name of its dim"):
+        ck.save_cube(cube, tmp_path / "a.nc", chunks=chunks)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("chunks", [None, 0, 2.5, [], "some", (2, 2), object()])
+def test_chunks_that_do_not_cut_a_file_are_said_so(cube, chunks, tmp_path):
+    ck.save_cube(cube, tmp_path / "a.nc")
+    with pytest.raises(ValueError, match=r"does not cut .* chunks=\{'y': 64\}"):
+        ck.open_cube(tmp_path / "a.nc", chunks=chunks)
 
 
 def test_the_angle_of_one_spectrum_is_a_number(cube):

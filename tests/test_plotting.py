@@ -417,6 +417,20 @@ def test_a_legend_of_a_few_lines_lies_over_none(cube, n, size):
     assert ax.transData.transform((0, top))[1] > frame.y0 + 0.6 * frame.height
 
 
+def test_a_legend_of_several_rows_is_read_across(cube):
+    ax = plt.figure(figsize=(4, 3)).add_subplot()
+    names = ["quarry", "a field of crop", "lake", "town"]
+    places = dict(
+        zip(names, [(3600, x) for x in (4500, 1000, 1200, 3300)], strict=True)
+    )
+    ck.plotting.spectra(cube, places, ax=ax)
+    ax.figure.draw_without_rendering()
+    boxes = {t.get_text(): t.get_window_extent() for t in ax.get_legend().get_texts()}
+    assert len({round(box.y0) for box in boxes.values()}) > 1
+    read = sorted(boxes, key=lambda name: (-round(boxes[name].y0), boxes[name].x0))
+    assert read == [*names, "bad bands"]
+
+
 def test_limits_set_by_hand_stay(cube):
     ax = plt.figure().add_subplot()
     ax.set_ylim(0, 0.3)
@@ -655,6 +669,12 @@ def test_operator_has_its_first_output_on_top_and_units_on_its_axes(axis):
     flipped = ck.derivative_operator(axis.isel(slice(None, None, -1)))
     bottom, top = ck.plotting.operator(flipped).axes.get_ylim()
     assert bottom < top
+
+
+def test_components_of_an_operator_are_counted_in_whole_numbers(cube):
+    ax = ck.plotting.operator(ck.PCA(4).fit(cube).operator).axes
+    low, high = sorted(ax.get_ylim())
+    assert [t for t in ax.get_yticks() if low < t < high] == [1, 2, 3, 4]
 
 
 def test_operator_draws_undefined_outputs_black():

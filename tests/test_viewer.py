@@ -165,12 +165,16 @@ def chunks_read(monkeypatch):
     return read
 
 
+def stored(cube, path, depth):
+    """The cube, lazily, from a file of chunks of so many bands."""
+    chunks = {"y": 8, "x": 8}
+    ck.save_cube(cube, path, chunks={**chunks, "wavelength": depth}, progress=False)
+    return ck.open_cube(path, chunks=chunks)
+
+
 @pytest.fixture(scope="module")
 def file(cube, tmp_path_factory):
-    path = tmp_path_factory.mktemp("files") / "scene.nc"
-    chunks = {"y": 8, "x": 8, "wavelength": 20}
-    ck.save_cube(cube, path, chunks=chunks, progress=False)
-    return ck.open_cube(path, chunks={"y": 8, "x": 8})
+    return stored(cube, tmp_path_factory.mktemp("files") / "scene.nc", 20)
 
 
 def test_only_the_chunks_of_the_window_and_the_band_are_read(file, chunks_read):
@@ -230,10 +234,7 @@ def test_what_is_not_read_yet_looks_like_the_nearest_that_is(file):
 @pytest.fixture(scope="module")
 def deep(cube, tmp_path_factory):
     """File whose chunks hold all bands."""
-    path = tmp_path_factory.mktemp("files") / "spectra.nc"
-    chunks = {"y": 8, "x": 8, "wavelength": 285}
-    ck.save_cube(cube, path, chunks=chunks, progress=False)
-    return ck.open_cube(path, chunks={"y": 8, "x": 8})
+    return stored(cube, tmp_path_factory.mktemp("files") / "spectra.nc", 285)
 
 
 MEMORY = 24 * 32 * 285 * 4 // 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from cubekit.axis.units import spectral_units
 from cubekit.errors import CoordinateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Mapping
 
     import xarray as xr
 
@@ -99,6 +100,13 @@ def companion(cube: xr.DataArray, name: str, dim: Hashable) -> npt.NDArray[Any] 
 
 def coordinate(cube: xr.DataArray, name: Hashable) -> xr.DataArray:
     """One-dimensional coordinate of a cube, or an error that says how to get one."""
+    given: object = name
+    if not isinstance(given, Hashable):
+        raise TypeError(
+            f"a coordinate is asked for by {name!r}, a {type(given).__name__}. It is "
+            f"known by its name. The cube has {', '.join(map(repr, cube.coords))}. "
+            "Name one of these."
+        )
     if name in cube.coords:
         variable: xr.DataArray = cube.coords[name]
         if variable.ndim == 1:

@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -26,7 +27,7 @@ from cubekit.io.preparing import prepared
 from cubekit.io.target import require_labelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import xarray as xr
 
@@ -126,6 +127,12 @@ def _band_axis(variable: OutputVariable) -> int | None:
 
 def check_chunks(chunks: Mapping[str, int], output: Output) -> None:
     """Raise unless chunks are counts of dims that are there."""
+    if not isinstance(chunks, Mapping):
+        raise TypeError(
+            f"save_cube: chunks={chunks!r} is a {type(chunks).__name__}. The size of a "
+            f"chunk belongs to the name of its dim. Write "
+            f"chunks={{{next(iter(output.sizes), 'y')!r}: 64}}."
+        )
     for dim, size in chunks.items():
         if dim not in output.sizes:
             raise ValueError(

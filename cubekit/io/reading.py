@@ -311,7 +311,14 @@ def _chunks(
         blocks = tuple(chunks.get(d, b) for d, b in zip(dims, blocks, strict=True))
     elif chunks != "auto":
         blocks = chunks
-    cut: tuple[tuple[int, ...], ...] = normalize_chunks(
-        blocks, array.shape, dtype=array.dtype
-    )
+    try:
+        cut: tuple[tuple[int, ...], ...] = normalize_chunks(
+            blocks, array.shape, dtype=array.dtype
+        )
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        sizes = dict(zip(dims, array.shape, strict=True))
+        raise ValueError(
+            f"open_cube: chunks={chunks!r} does not cut {sizes}. Chunks have a size "
+            f'along each dim. Give some: chunks={{{dims[0]!r}: 64}}, or chunks="auto".'
+        ) from error
     return cut

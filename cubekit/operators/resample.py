@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit import stencils
-from cubekit.axis import Axis
+from cubekit.axis import Axis, require_axis
 from cubekit.axis.units import differ
 from cubekit.errors import AxisMismatchError, CoordinateError
 from cubekit.operators.axis_operator import AxisOperator
@@ -94,6 +94,7 @@ def resample_operator(
     array([[0.5, 0.5, 0. , 0. ],
            [0. , 0. , 1. , 0. ]])
     """
+    require_axis("resample_operator", axis)
     if not isinstance(target, Axis):
         centres = _centres(target)
         _require_sorted(centres, axis)

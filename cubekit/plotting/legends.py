@@ -33,14 +33,17 @@ def legend(ax: Axes) -> None:
         letter = float(drawn.get_texts()[0].get_fontsize())  # in points
         room = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
         columns = _columns(names, 72 * room.width / letter)
+        down = [
+            k for first in range(columns) for k in range(len(names))[first::columns]
+        ]
         lines = -(-len(names) // columns)
         share = min(0.5, letter * _LINE * (lines + 0.6) / (72 * room.height))
         low, high = ax.get_ylim()
         # the next line that is drawn finds its own limits, and room anew
         ax.set_ylim(low, high + (high - low) * share / (1 - share), auto=None)
-        ax.legend(
-            handles,
-            names,
+        ax.legend(  # which fills its columns one by one; it is read across
+            [handles[k] for k in down],
+            [names[k] for k in down],
             loc="upper center",
             ncols=columns,
             edgecolor="none",
@@ -55,8 +58,7 @@ def legend(ax: Axes) -> None:
 def _columns(names: list[str], width: float) -> int:
     """Most columns of entries that fit a width, in sizes of a letter."""
     for columns in range(len(names), 1, -1):
-        lines = -(-len(names) // columns)
-        parts = [names[i : i + lines] for i in range(0, len(names), lines)]
+        parts = [names[first::columns] for first in range(columns)]
         if sum(_LETTER * max(map(len, p)) + _SIGN for p in parts) <= width:
             return columns
     return 1

@@ -68,6 +68,10 @@ def operator(
         ax.axhspan(row[at], row[at + 1], color="black", linewidth=0)
     ax.set_xlim(column[0], column[-1])
     ax.set_ylim(row[-1], row[0])
+    if _is_counted(operator.input):
+        ax.locator_params(axis="x", integer=True)
+    if _is_counted(operator.output):
+        ax.locator_params(axis="y", integer=True)
     ax.set_xlabel(f"input {_label(operator.input)}")
     ax.set_ylabel(f"output {_label(operator.output)}")
     ax.set_title(operator.name, fontsize="medium")
@@ -80,3 +84,8 @@ def operator(
 
 def _label(axis: Axis) -> str:
     return label_of(axis.name, {"units": axis.units})
+
+
+def _is_counted(axis: Axis) -> bool:
+    """Whether only whole numbers are places of it: components, not wavelengths."""
+    return not (axis.values % 1).any()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cubekit.arguments import require_dataarray
 from cubekit.axis import Axis
 from cubekit.operators import derivative_operator
 from cubekit.plotting.images import image, rgb
@@ -127,6 +128,8 @@ def overview(
     >>> len(ck.plotting.overview(cube, smooth, slope).axes)
     4
     """
+    for one in (cube, smooth, slope):
+        require_dataarray(one, "overview")
     if figure is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
         from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from cubekit.axis import require_axis
 from cubekit.reduction.decomposition import separation
 from cubekit.reduction.described import Spread, described
 from cubekit.reduction.estimator import Estimator
@@ -53,6 +54,13 @@ class SklearnBridge(Estimator):
         PCA
             With signs by our rule. It has no covariance to merge with others.
         """
+        require_axis("PCA.from_sklearn", axis)
+        if not hasattr(model, "whiten"):
+            raise TypeError(
+                f"PCA.from_sklearn: a {type(model).__qualname__} is no model of "
+                "scikit-learn. Its components, mean and variances are taken. Give a "
+                "fitted sklearn.decomposition.PCA."
+            )
         bridged = cls(len(getattr(model, "components_", [0])), coord=axis.name)
         bridged.whiten = bool(model.whiten)
         bridged._set(_state_of_sklearn(model, axis, units))

@@ -88,16 +88,13 @@ class Reader:
 
     def read(self, tiles: Tiles, some: list[Tile], bands: list[int]) -> list[Values]:
         """Values of tiles, read now: all at once, the bands of one chunk at a time."""
-        rows, columns = tiles.dims
         parts: list[list[Values]] = [[] for _ in some]
         for group in band_groups(self.cube, self.dim, bands) if some else ():
             within = slice(group[0], group[-1] + 1)
             lazy = {}
             for k, tile in enumerate(some):
-                row, column = tiles.place(tile)
-                cut = {rows: row, columns: column, self.dim: within}
-                names = (f"row {k}", f"column {k}", self.dim)
-                lazy[k] = (names, self.cube.isel(cut).data)
+                cut = self.cube.variable[(*tiles.place(tile), within)]
+                lazy[k] = ((f"row {k}", f"column {k}", self.dim), cut.data)
             loaded = xr.Dataset(lazy).compute()
             at = [b - group[0] for b in group]
             is_run = at == list(range(len(at)))  # no copy of all bands
@@ -129,7 +126,11 @@ class Reading:
         self.bands, is_deep = reader.bands(layer, rows * columns)
         # chunks that hold all bands are not read again for a first look at another
         self.sketch = reader.sketch(tiles) if is_deep else None
-        self._values = np.full((rows, columns, len(layer.sums)), np.nan)
+        self._values: Values = np.full(
+            (rows, columns, len(layer.sums)),
+            np.nan,
+            np.result_type(reader.cube.dtype, np.float32),
+        )
         self._known = np.zeros((len(tiles.rows), len(tiles.columns)), np.bool_)
         self._count = 0
         if self.sketch is not None:
@@ -147,7 +148,7 @@ class Reading:
         rows, columns = self.tiles.shape
         return self._count / max(1, rows * columns)
 
-    def picture(self) -> npt.NDArray[np.float64]:
+    def picture(self) -> Values:
         """Values (row, column, channel); a guess where they are not read yet."""
         fill(self._values, self._known, self.tiles)
         return self._values.copy()

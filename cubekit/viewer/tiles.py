@@ -40,7 +40,7 @@ class Tiles:
         dims: tuple[Hashable, Hashable],
         index: tuple[Index, Index],
     ) -> None:
-        self.dims, self.index = dims, index
+        self.index = index
         self.rows, self.columns = map(_tiles, (cube, cube), dims, index)
 
     @property
@@ -114,7 +114,7 @@ class Sketch:
         return fine[: len(self.index[0]), : len(self.index[1])]
 
 
-def fill(values: Array, known: npt.NDArray[np.bool_], tiles: Tiles) -> None:
+def fill(values: npt.NDArray[Any], known: npt.NDArray[np.bool_], tiles: Tiles) -> None:
     """Continue the nearest known tile, in place, over each that is not."""
     if known.all() or not known.any():
         return

@@ -48,7 +48,7 @@ class Frame:
         One pixel in so many is shown, along the more thinned of the two dims.
     """
 
-    values: Array
+    values: npt.NDArray[Any]
     window: Window
     done: float
     every: int
@@ -166,7 +166,7 @@ class View:
 
     def _frame(
         self,
-        values: Array,
+        values: npt.NDArray[Any],
         rows: npt.NDArray[np.intp],
         columns: npt.NDArray[np.intp],
         done: float,
@@ -233,13 +233,13 @@ def _thinned(
 
 def _evenly(
     places: Array, most: int
-) -> tuple[tuple[float, float], npt.NDArray[np.intp]]:
+) -> tuple[tuple[float, float], slice | npt.NDArray[np.intp]]:
     """Ends of the samples, ascending, and which one each even cell between shows."""
     order = np.argsort(places)
     cells = edges(places[order])
     ends = float(cells[0]), float(cells[-1])
-    if is_even(places):
-        return ends, order
+    if is_even(places):  # as a slice: a picture of a million pixels is not copied
+        return ends, slice(None, None, -1 if places[0] > places[-1] else 1)
     count = min(most, math.ceil((ends[1] - ends[0]) / np.diff(cells).min()))
     count = max(count, len(places))
     middle = ends[0] + (np.arange(count) + 0.5) * (ends[1] - ends[0]) / count
