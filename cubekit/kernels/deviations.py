@@ -119,7 +119,7 @@ def subtract_rows(x: Array, row: Array, out: Array) -> None:
 def column_sums(x: Array) -> Array:
     """Sums of the columns of a matrix whose rows or columns are contiguous."""
     if x.flags.c_contiguous and x.size:
-        times = _times(*x.shape, _LOOP_OF_SUMS)
+        times = _times(len(x), x.shape[1], _LOOP_OF_SUMS)
         long = np.add.reduce(x.reshape(-1, times * x.shape[1]), axis=0)
         total: Array = long.reshape(times, -1).sum(axis=0)
         return total
