@@ -507,3 +507,11 @@ def test_marks_in_chunks_are_read_without_any_value_of_the_cube(
     # of the marks and the widths alone, when the axis is read and when it is compared
     assert len(ran) <= 4 * cube["good_band"].data.npartitions
     assert not any("fail" in str(key) for key in ran)
+
+
+def test_a_bad_band_in_a_chunk_of_its_own_needs_no_score():
+    cube = ck.datasets.scene((2, 3)).isel(wavelength=slice(120, 160)).astype("f8")
+    assert not cube["good_band"].all()
+    model = ck.PCA(2).fit(cube)
+    got = model.residual(cube.chunk({"y": 1, "x": 1, "wavelength": 1})).compute()
+    np.testing.assert_allclose(got, model.residual(cube), rtol=0, atol=1e-14)
