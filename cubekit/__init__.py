@@ -75,6 +75,7 @@ from cubekit.spectral import (
     remove_continuum,
     resample,
     savgol_filter,
+    sort_bands,
     spectral_angle,
 )
 from cubekit.viewer import explore
@@ -91,6 +92,7 @@ __all__ = [  # noqa: RUF022  in the order of docs/api.md
     # spectra
     "savgol_filter",
     "mark_bad",
+    "sort_bands",
     "resample",
     "remove_continuum",
     "normalize",

@@ -11,18 +11,15 @@ import sys
 import termios
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import xarray as xr
 from click.testing import CliRunner
 
 import cubekit as ck
 from cubekit.cli import main, saving
 from cubekit.recipe.actions import ACTIONS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 RECIPE = """
 [[step]]
@@ -222,6 +219,76 @@ def test_the_suffix_of_the_result_is_its_format(run, scene, target):
     assert run("savgol", scene, target, "--window-length", 5).exit_code == 0
     expected = ck.savgol_filter(ck.open_cube(scene), 5)
     np.testing.assert_array_equal(ck.open_cube(target), expected)
+
+
+# bands out of order
+
+
+@pytest.fixture
+def mixed(scene) -> Path:
+    """The scene with its bands as of two detectors that overlap."""
+    order = np.r_[:100, 140:180, 100:140, 180:285]
+    cube = ck.open_cube(scene).isel(wavelength=order)
+    return ck.save_cube(cube, scene.with_name("mixed.nc"))
+
+
+SORTING = {
+    "savgol": ("savgol", "IN", "OUT", "--window-length", 5, "--deriv", 1),
+    "derivative": ("derivative", "IN", "OUT"),
+    "resample": ("resample", "IN", "OUT", "--bands", "490,560,665"),
+    "resample like": ("resample", "scene.nc", "OUT", "--like", "IN"),
+    "fit": ("pca", "fit", "IN", "OUT", "--components", 3),
+    "demo": ("demo", "--input", "IN", "--output", "OUT"),
+}
+
+
+def put(words: tuple, source: str, target: str) -> list:
+    return [{"IN": source, "OUT": target}.get(word, word) for word in words]
+
+
+@pytest.mark.parametrize("words", SORTING.values(), ids=SORTING)
+def test_bands_are_sorted_when_told_and_an_error_says_so_else(run, mixed, words):
+    (line,) = run(*put(words, mixed, "bad.nc")).stderr.splitlines()
+    assert "not strictly monotonic" in line
+    assert line.endswith("On the command line: --sort.")
+    found = []
+    for source, target, more in (
+        (mixed, "one.nc", ["--sort"]),
+        ("scene.nc", "two.nc", []),
+    ):
+        done = run(*put(words, source, target), *more)
+        assert done.exit_code == 0, done.output
+        is_folder = Path(target).is_dir()
+        found.append(xr.load_dataset(f"{target}/demo.nc" if is_folder else target))
+    xr.testing.assert_equal(*found)
+
+
+def test_a_model_knows_its_bands_in_any_order(run, scene, mixed):
+    run("pca", "fit", scene, "model.nc", "--components", 3)
+    assert run("pca", "transform", "model.nc", mixed, "scores.nc").exit_code == 0
+    expected = ck.PCA.load("model.nc").transform(ck.open_cube(scene))
+    # sums in another order: an ulp of the largest for each root of 285 terms
+    most = float(abs(expected).max()) * np.finfo("f4").eps * 285**0.5
+    np.testing.assert_allclose(ck.open_cube("scores.nc"), expected, rtol=0, atol=most)
+    words = ("pca", "evaluate", "model.nc")
+    one, other = (json.loads(run(*words, f, "--json").stdout) for f in (scene, mixed))
+    assert one["r2_fit_mean"] == pytest.approx(other["r2_fit_mean"], rel=1e-6)
+
+
+def test_a_recipe_sorts_in_a_step_that_its_result_records(run, scene, mixed):
+    (line,) = run("run", "r.toml", mixed, "out.nc").stderr.splitlines()
+    assert "not strictly monotonic" in line
+    assert line.endswith('In a recipe: a step before with do = "sort_bands".')
+    Path("s.toml").write_text('[[step]]\ndo = "sort_bands"\n' + RECIPE)
+    assert run("run", "s.toml", mixed, "out.nc").exit_code == 0
+    same("out.nc", ck.savgol_filter(ck.open_cube(scene), 11), "smooth")
+    assert ck.Recipe.from_file("out.nc") == ck.Recipe.from_toml(Path("s.toml"))
+
+
+@pytest.mark.parametrize("layout", ["spectra", "images"])
+def test_a_file_is_rechunked_in_whatever_order_its_bands_are(run, mixed, layout):
+    assert run("rechunk", mixed, "out.nc", "--layout", layout).exit_code == 0
+    same("out.nc", ck.open_cube(mixed))
 
 
 # completion and pipes

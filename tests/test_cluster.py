@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import pickle
+import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -361,11 +363,14 @@ def test_d3_a_block_that_kills_its_workers_is_said_to(client, lazy, tmp_path):
 
 
 @contextlib.contextmanager
-def started(*words: str) -> Iterator[subprocess.Popen]:
+def started(
+    *words: str, stderr: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen]:
     child = subprocess.Popen(
         [sys.executable, "-m", "dask", *words],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
+        text=True,
     )
     try:
         yield child
@@ -399,3 +404,42 @@ def test_d2_a_lost_cluster_is_an_error_that_names_resume_which_then_completes(
         assert not target.exists()
     ck.save_cube(RECIPE(lazy), target, resume=True)
     require_same(target, expected)
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "guide" / "clusters.md"
+
+
+def lines_of_the_page() -> list[list[str]]:
+    """Words of the lines for the shell, without what is said of them."""
+    (block,) = re.findall(r"^```text\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
+    return [shlex.split(line, comments=True) for line in block.splitlines()]
+
+
+def test_the_lines_of_the_page_about_clusters_run_on_one_machine(
+    lazy, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # scene.nc is here
+    Path("recipe.toml").write_text(RECIPE.to_toml())
+    scheduler, worker, command = lines_of_the_page()
+    assert (scheduler[0], worker[0], command[0]) == ("dask", "dask", "cubekit")
+    here = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    with started(*scheduler[1:], *here, stderr=subprocess.PIPE) as process:
+        # "says its address"
+        said = (re.search(r"Scheduler at: *(tcp:\S+)", line) for line in process.stderr)
+        address = next(found[1] for found in said if found)
+
+        def at(words: list[str]) -> list[str]:
+            assert "tcp://host:8786" in words
+            return [address if w == "tcp://host:8786" else w for w in words[1:]]
+
+        with started(*at(worker)), Client(address) as client:
+            count = int(worker[worker.index("--nworkers") + 1])
+            client.wait_for_workers(count, timeout=120)
+            words = [sys.executable, "-m", "cubekit", *at(command)]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("wrote result.nc (")
+    whole = ck.open_cube("scene.nc")
+    with dask.config.set(scheduler="threads"):
+        ck.save_cube(RECIPE(whole), tmp_path / "here.nc")
+    xr.testing.assert_equal(xr.load_dataset("result.nc"), xr.load_dataset("here.nc"))

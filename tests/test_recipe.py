@@ -540,6 +540,13 @@ def test_files_that_would_share_a_result_are_refused_before_any_starts(tmp_path,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("given", ["smooth.toml", None, [{"do": "normalize"}]])
+def test_what_is_no_recipe_is_refused_before_a_file_is_read(tmp_path, files, given):
+    with pytest.raises(TypeError, match=r"apply: .* Recipe\.from_toml\(path\)"):
+        ck.apply(given, files, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="there are no files"):
         ck.apply(steps({"do": "normalize"}), [], tmp_path)
@@ -604,3 +611,16 @@ def test_of_many_axes_only_some_matrices_are_kept(cube, monkeypatch):
         chain = ck.derivative_operator(axis) @ ck.savgol_operator(axis, 9, 3)
         np.testing.assert_array_equal(recipe(part)[cube.name], chain(part))
     assert len(recipe._matrices._known) == 3
+
+
+def test_a_line_that_is_lacking_can_be_pasted():
+    for name, action in ACTIONS.items():
+        text = f'[[step]]\ndo = "{name}"\n'
+        for lacking in action.required:
+            told = f"{name} has no '{lacking}'.* Add a line such as: "
+            with pytest.raises(
+                ck.RecipeError, match=re.escape(name) + told[len(name) :]
+            ) as e:
+                ck.Recipe.from_toml(text)
+            text += str(e.value).split("such as: ")[1] + "\n"
+        assert len(ck.Recipe.from_toml(text)._steps) == 1

@@ -64,6 +64,8 @@ def told(error: Exception) -> str:
     for option in ("variable", "coord"):
         if f"{option}=" in words[0] and option in parameters:
             words.append(f"On the command line: --{option} NAME.")
+    if "cube.sortby(" in words[0] and parameters.get("sort") is False:
+        words.append("On the command line: --sort.")
     text = " ".join(words)
     for name in parameters:  # a flag
         text = text.replace(f"{name}=True", f"--{name}")

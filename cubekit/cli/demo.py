@@ -11,7 +11,8 @@ import xarray as xr
 from cubekit import datasets, plotting
 from cubekit.axis import Axis
 from cubekit.cli.command import Command
-from cubekit.cli.options import COORD, IN, MAX_GAP, OUT, VARIABLE
+from cubekit.cli.options import COORD, IN, MAX_GAP, OUT, SORT, VARIABLE
+from cubekit.cli.order import opened
 from cubekit.io import open_cube, save_cube
 from cubekit.spectral import savgol_filter
 from cubekit.summary import describe, size_of
@@ -58,6 +59,7 @@ __all__ = ["demo"]
 )
 @MAX_GAP
 @COORD
+@SORT
 def demo(
     *,
     path: Path | None,
@@ -67,6 +69,7 @@ def demo(
     window_length: int,
     polyorder: int,
     max_gap: Any,
+    sort: bool,
     say: Callable[[str], None],
     progress: bool | None,
 ) -> None:
@@ -90,7 +93,7 @@ def demo(
         cube = datasets.scene(chunks={"y": 40})
         say("cube        synthetic scene: nothing in it was measured")
     else:
-        cube = open_cube(path, variable=variable)
+        cube = opened(path, variable, coord, sort=sort)
         say(f"cube        {path}")
     say(_indented(describe(cube)))
     axis = Axis.from_cube(cube, coord)

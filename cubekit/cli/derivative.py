@@ -8,9 +8,9 @@ import click
 
 from cubekit.axis import Axis
 from cubekit.cli.command import Command
-from cubekit.cli.options import COORD, IN, OUT, VARIABLE
+from cubekit.cli.options import COORD, IN, OUT, SORT, VARIABLE
+from cubekit.cli.order import opened
 from cubekit.cli.saving import save, saving
-from cubekit.io import open_cube
 from cubekit.spatial import derivative as differentiated
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ __all__ = ["derivative"]
     "from the samples that are left (refit).",
 )
 @VARIABLE
+@SORT
 @saving
 def derivative(
     *,
@@ -60,6 +61,7 @@ def derivative(
     accuracy: int,
     missing: Any,
     variable: str | None,
+    sort: bool,
     **options: Any,
 ) -> None:
     """Differentiate IN along a coordinate, on its real spacing, and write OUT.
@@ -72,7 +74,7 @@ def derivative(
       cubekit derivative scene.nc slope.nc
       cubekit derivative terrain.nc north.nc --coord y --order 2
     """  # noqa: D301  click reads the escape
-    cube = open_cube(source, variable=variable)
+    cube = opened(source, variable, coord, sort=sort)
     name = Axis.from_cube(cube, coord).name
     result = differentiated(cube, name, order=order, accuracy=accuracy, missing=missing)
     save(result, target, **options)

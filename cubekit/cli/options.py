@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["COORD", "IN", "MAX_GAP", "OUT", "POLYORDER", "VARIABLE"]
+__all__ = ["COORD", "IN", "MAX_GAP", "OUT", "POLYORDER", "SORT", "VARIABLE"]
 
 IN = click.Path(path_type=Path)
 OUT = click.Path(path_type=Path)
@@ -16,6 +16,11 @@ VARIABLE = click.option(
 )
 COORD = click.option(
     "--coord", metavar="NAME", help="Coordinate to work along.  [default: the bands]"
+)
+SORT = click.option(
+    "--sort",
+    is_flag=True,
+    help="Sort the bands first, where some lie out of order.",
 )
 POLYORDER = click.option(
     "--polyorder",

@@ -1,34 +1,42 @@
-"""Bands in the order of their coordinate, for what only shows a cube."""
+"""Files opened with their bands in the order of their coordinate."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from cubekit.axis import spectral_coordinate
+from cubekit.errors import CoordinateError
+from cubekit.io import open_cube
+from cubekit.spectral import sort_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import xarray as xr
 
-__all__ = ["in_order"]
+__all__ = ["in_order", "opened"]
+
+
+def opened(
+    path: Path, variable: str | None, coord: str | None, *, sort: bool
+) -> xr.DataArray:
+    """Open a cube, and sort its bands if that is wanted (--sort)."""
+    cube = open_cube(path, variable=variable)
+    return sort_bands(cube, coord=coord) if sort else cube
 
 
 def in_order(
-    cube: xr.DataArray, coord: str | None, say: Callable[[str], None]
+    path: Path, variable: str | None, coord: str | None, say: Callable[[str], None]
 ) -> xr.DataArray:
-    """Cube with its bands sorted if they are not, as where detectors overlap.
+    """Open a cube that is only shown: its bands are sorted, and that is said.
 
     What cannot be sorted is left as it is, for others to complain of.
     """
-    name = coord or spectral_coordinate(cube)
-    if name not in cube.coords or cube.coords[name].ndim != 1:
+    cube = open_cube(path, variable=variable)
+    try:
+        ordered = sort_bands(cube, coord=coord)
+    except CoordinateError:
         return cube
-    values = cube.coords[name].values
-    step = np.diff(values)
-    if np.isnan(values).any() or (step >= 0).all() or (step <= 0).all():
-        return cube
-    say(f"sorted the bands by {name}: in the file some lie out of order")
-    return cube.isel({cube.coords[name].dims[0]: np.argsort(values, kind="stable")})
+    if ordered is not cube:
+        say("sorted the bands: in the file some lie out of order")
+    return ordered

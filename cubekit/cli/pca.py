@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cubekit.cli.command import Command
-from cubekit.cli.options import COORD, IN, OUT, VARIABLE
+from cubekit.cli.options import COORD, IN, OUT, SORT, VARIABLE
+from cubekit.cli.order import opened
 from cubekit.cli.saving import computed, computing, save, saving
 from cubekit.io import open_cube
 from cubekit.reduction import PCA
@@ -58,6 +59,7 @@ class _Components(click.ParamType):  # type: ignore[type-arg]
 @click.option("--whiten", is_flag=True, help="Scale scores to unit variance.")
 @VARIABLE
 @COORD
+@SORT
 @computed
 @click.option("--overwrite", is_flag=True, help="Replace MODEL if it is there.")
 def fit(
@@ -68,6 +70,7 @@ def fit(
     whiten: bool,
     variable: str | None,
     coord: str | None,
+    sort: bool,
     workers: int | None,
     scheduler: str | None,
     overwrite: bool,
@@ -85,7 +88,7 @@ def fit(
     """  # noqa: D301  click reads the escape
     del progress  # a fit has none
     require_free(model, "PCA", overwrite=overwrite)
-    cubes = [open_cube(source, variable=variable) for source in sources]
+    cubes = [opened(source, variable, coord, sort=sort) for source in sources]
     with computing(workers, scheduler):
         fitted = PCA(components, whiten=whiten, coord=coord).fit(cubes)
     fitted.save(model, overwrite=overwrite)

@@ -11,7 +11,6 @@ from cubekit.cli.command import Command
 from cubekit.cli.options import COORD, IN, OUT, VARIABLE
 from cubekit.cli.order import in_order
 from cubekit.errors import OutputExistsError
-from cubekit.io import open_cube
 from cubekit.summary import size_of
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def quicklook(
 ) -> None:
     """Draw FILE: in colour, its spectra, what is missing, its principal components.
 
+    A file of one plane, such as heights, is drawn as an image with a histogram.
+
     Without OUT.png the picture is FILE with that suffix, in this folder. Large files
     are thinned; bands that lie out of order are sorted. A page of --html is complete in
     itself and can be sent around.
@@ -59,7 +60,7 @@ def quicklook(
     del progress
     from matplotlib.figure import Figure  # noqa: PLC0415  heavy, for this alone
 
-    cube = in_order(open_cube(file, variable=variable), coord, say)
+    cube = in_order(file, variable, coord, say)
     if picture is None and page is None:
         picture = file.with_suffix(".png").relative_to(file.parent)
     for there in filter(None, (picture, page)):

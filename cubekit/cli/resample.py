@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cubekit.cli.command import Command
-from cubekit.cli.options import COORD, IN, OUT, VARIABLE
+from cubekit.cli.options import COORD, IN, OUT, SORT, VARIABLE
+from cubekit.cli.order import opened
 from cubekit.cli.saving import save, saving
-from cubekit.io import open_cube
 from cubekit.spectral import resample as resampled
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]
 )
 @VARIABLE
 @COORD
+@SORT
 @saving
 def resample(
     *,
@@ -60,6 +61,7 @@ def resample(
     fwhm: float | None,
     variable: str | None,
     coord: str | None,
+    sort: bool,
     **options: Any,
 ) -> None:
     """Write the spectra of IN as another sensor would see them to OUT.
@@ -75,6 +77,6 @@ def resample(
         raise click.UsageError(
             "The bands wanted are those of a file, or a list. Give --like or --bands."
         )
-    wanted: Any = bands if like is None else open_cube(like)
-    cube = open_cube(source, variable=variable)
+    wanted: Any = bands if like is None else opened(like, None, coord, sort=sort)
+    cube = opened(source, variable, coord, sort=sort)
     save(resampled(cube, wanted, fwhm=fwhm, coord=coord), target, **options)

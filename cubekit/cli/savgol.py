@@ -13,10 +13,11 @@ from cubekit.cli.options import (
     MAX_GAP,
     OUT,
     POLYORDER,
+    SORT,
     VARIABLE,
 )
+from cubekit.cli.order import opened
 from cubekit.cli.saving import save, saving
-from cubekit.io import open_cube
 from cubekit.spectral import savgol_filter
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = ["savgol"]
 @MAX_GAP
 @VARIABLE
 @COORD
+@SORT
 @saving
 def savgol(
     *,
@@ -66,6 +68,7 @@ def savgol(
     deriv: int,
     max_gap: Any,
     coord: str | None,
+    sort: bool,
     **options: Any,
 ) -> None:
     """Smooth the spectra of IN, or differentiate them, and write OUT.
@@ -78,7 +81,7 @@ def savgol(
       cubekit savgol scene.nc smooth.nc --window-length 11 --polyorder 3
       cubekit savgol scene.hdr slope.nc --window-width 60 --deriv 1
     """  # noqa: D301  click reads the escape
-    cube = open_cube(source, variable=variable)
+    cube = opened(source, variable, coord, sort=sort)
     result = savgol_filter(
         cube,
         window_length,

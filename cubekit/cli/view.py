@@ -9,7 +9,6 @@ import click
 from cubekit.cli.command import Command
 from cubekit.cli.options import COORD, IN, VARIABLE
 from cubekit.cli.order import in_order
-from cubekit.io import open_cube
 from cubekit.viewer.explore import serve
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def view(
     """  # noqa: D301  click reads the escape
     del progress
     serve(
-        lambda: in_order(open_cube(file, variable=variable), coord, say),
+        lambda: in_order(file, variable, coord, say),
         coord=coord,
         port=port,
         title=file.name,

@@ -195,9 +195,7 @@ def integrate_gradient(
         optional["anchor"] = anchor.drop_vars(list(anchor.coords))
     if gradient.chunks is not None:
         along = [whole.get_axis_num(dim) for dim in grid]
-        data = kernels.whole_along(
-            whole.data, along, _NAME, layout="images", stacklevel=3
-        )
+        data = kernels.whole_along(whole.data, along, _NAME, layout="images")
         whole = whole.copy(data=data)
     dtype = np.result_type(gradient.dtype, np.float32)
     core = {"weights": grid, "anchor": []}

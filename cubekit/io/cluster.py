@@ -137,7 +137,10 @@ def compute_on_cluster(client: Any, sinks: list[Any]) -> Iterator[Any]:
     optimized = da.Array.__dask_optimize__(layers, keys)
     futures = client.get(optimized, keys, sync=False)
     watch = _Watch(client)
-    arriving: Any = as_completed(futures)  # type: ignore[no-untyped-call]
+    # of this client, which need not be the default one
+    arriving: Any = as_completed(  # type: ignore[no-untyped-call]
+        futures, loop=client.loop
+    )
     del futures  # a block that was handed on is let go on its worker
     while not arriving.is_empty():
         batch = arriving.next_batch(block=False)

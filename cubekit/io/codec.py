@@ -18,6 +18,7 @@ Bytes = npt.NDArray[np.uint8]
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
 _SIDE = 256  # 16-bit words whose sum float32 still holds exactly: 256 * 65535 < 2**24
 _PIECE = 16 * _SIDE**2  # words summed at a time
+_LANES = np.zeros(64, np.uint8)  # as many as the widest register holds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +144,7 @@ def _deflated(data: Bytes, level: int | str) -> bytes:
         from isal import isal_zlib  # noqa: PLC0415  heavy
 
         quick: bytes = isal_zlib.compress(data.data, 1)
+        _clear_registers()
         return quick
     import zlib  # noqa: PLC0415  beside its quicker twin
 
@@ -158,6 +160,8 @@ def _inflated(data: Bytes, nbytes: int) -> Bytes:
         whole = stream.decompress(data.data, nbytes + 1)
     except isal_zlib.error as error:  # type: ignore[misc]  # wrong in its stubs
         raise CorruptFileError(f"it cannot be inflated: {error}") from error
+    finally:
+        _clear_registers()
     if len(whole) > nbytes or not stream.eof:
         raise CorruptFileError(f"it does not inflate to {nbytes} bytes")
     return np.frombuffer(whole, np.uint8)
@@ -167,7 +171,18 @@ def crc32(data: bytes | memoryview) -> int:
     """CRC-32 as zlib has it, ten times as quick."""
     from isal import isal_zlib  # noqa: PLC0415  heavy
 
-    return int(isal_zlib.crc32(data))
+    checksum = int(isal_zlib.crc32(data))
+    _clear_registers()
+    return checksum
+
+
+def _clear_registers() -> None:
+    """Clear the wide halves of vector registers, which isal leaves in use.
+
+    Until then code without AVX, such as the casts of NumPy, takes up to five times as
+    long in this thread. Any loop of NumPy with AVX ends with clearing them.
+    """
+    np.maximum(_LANES, _LANES)
 
 
 def _checksum(data: Bytes) -> Bytes:
@@ -186,8 +201,9 @@ def fletcher32(data: Bytes) -> int:
         part = words[start : start + _PIECE]
         # float32 sums of whole rows and columns: quicker than those of integers
         sides = -(-len(part) // _SIDE**2)
-        padded = np.zeros(sides * _SIDE**2, np.float32)
+        padded = np.empty(sides * _SIDE**2, np.float32)
         padded[: len(part)] = part
+        padded[len(part) :] = 0
         rows = np.einsum("rc->r", padded.reshape(-1, _SIDE)).astype(np.float64)
         rows = rows.reshape(_SIDE, sides).sum(axis=1)
         columns = np.add.reduce(padded.reshape(_SIDE, -1), axis=0).astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from cubekit.axis import Axis
+from cubekit.axis import coordinate, spectral_coordinate
 from cubekit.io.layout import layout_shape
 from cubekit.io.planning import parse_memory
 from cubekit.io.reading import open_cube
@@ -78,7 +78,8 @@ def rechunk(
             'Use "spectra", "images" or "balanced".'
         )
     cube = open_cube(source, variable=variable)
-    band = cube.get_axis_num(Axis.from_cube(cube, coord).dim)
+    name = spectral_coordinate(cube) if coord is None else coord
+    band = cube.get_axis_num(coordinate(cube, name).dims[0])  # in any order
     itemsize = cube.dtype.itemsize
     chunk = layout_shape(layout, cube.shape, itemsize, band)
     room = parse_memory(memory) // 16

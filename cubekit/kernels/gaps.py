@@ -77,7 +77,7 @@ def solve(x: Array | da.Array, axis: int, model: Latent) -> Array | da.Array:
     dtype = result_dtype(x.dtype)
     if not isinstance(x, da.Array):
         return _solve(x, axis, model)
-    whole = whole_along(filled(x), [axis], "PCA.transform", stacklevel=5)
+    whole = whole_along(filled(x), [axis], "PCA.transform")
     count = model.weights.shape[1]
     chunks = (*whole.chunks[:axis], (count,), *whole.chunks[axis + 1 :])
     scores: da.Array = da.map_blocks(

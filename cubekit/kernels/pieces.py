@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import dask
 import dask.array as da
 import numpy.typing as npt
 from dask.utils import parse_bytes
+
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,6 @@ def whole_along(
     what: str,
     *,
     layout: str = "spectra",
-    stacklevel: int = 4,
 ) -> da.Array:
     """Dask array with some axes in one chunk; the chunks of the others stay.
 
@@ -55,8 +55,6 @@ def whole_along(
         Who asks, for the warning.
     layout : str, default "spectra"
         Of a file that needs no other chunks; see `cubekit.rechunk`.
-    stacklevel : int, default 4
-        Of the warning; 4 for the caller of the caller of who calls this.
     """
     if all(x.numblocks[axis] == 1 for axis in axes):
         return x
@@ -68,13 +66,12 @@ def whole_along(
     cut = _cut(chunks, most, others)
     if cut != tuple(chunks):
         before, after = _largest(chunks), _largest(cut)
-        warnings.warn(
+        warn_caller(
             f"{what}: {' and '.join(_lengths(x, axes))} wanted whole. Chunks of "
             f"{before} would take {math.prod(before) * x.dtype.itemsize / 1e9:.2g} GB, "
             f"so they are cut to {after}, and what is read of the others waits in "
             "memory. If the file is used more than once, rewrite it first: "
-            f'cubekit.rechunk(..., layout="{layout}").',
-            stacklevel=stacklevel,
+            f'cubekit.rechunk(..., layout="{layout}").'
         )
     # not by way of a cluster, so that the result can be computed here as well
     whole: da.Array = x.rechunk(cut, method="tasks")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cubekit.axis import Axis
+import numpy as np
+
+from cubekit.axis import Axis, spectral_coordinate
+from cubekit.errors import CoordinateError
 from cubekit.plotting.colours import some_colour
 from cubekit.plotting.images import image, rgb
 from cubekit.plotting.labels import label_of
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["from_above", "quicklook", "sample"]
+__all__ = ["from_above", "is_plane", "quicklook", "sample"]
 
 
 def quicklook(
@@ -35,6 +38,7 @@ def quicklook(
     ----------
     cube : DataArray, dims (..., y, x, band) in any order
         Of dims before the last two that are not the bands, the first sample is drawn.
+        Of a plane (y, x) without bands, such as heights: an image and a histogram.
     coord : str, optional
         Coordinate of the bands; the spectral one if not given.
     max_pixels : int, default 200
@@ -69,6 +73,9 @@ def quicklook(
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
 
         figure = plt.figure(figsize=(15, 8), layout="constrained")
+    if is_plane(cube, coord):
+        _plane(cube, max_pixels, figure)
+        return figure
     axis = Axis.from_cube(cube, coord)
     cube = sample("quicklook", cube, axis)
     few = thinned(cube, cube.dims[:2], max_pixels).compute()
@@ -80,6 +87,32 @@ def quicklook(
     upper[2].set_title("missing, zero and negative", fontsize="medium")
     _components(few, axis, lower)
     return figure
+
+
+def is_plane(cube: xr.DataArray, coord: str | None) -> bool:
+    """Whether a cube is one image, of which no dim is that of bands."""
+    if coord is not None or cube.ndim != 2:
+        return False
+    try:
+        name = spectral_coordinate(cube)
+    except CoordinateError:
+        return True
+    return name in cube.coords and cube.coords[name].ndim == 0  # of this one band
+
+
+def _plane(plane: xr.DataArray, max_pixels: int, figure: Figure) -> None:
+    """Image of a plane, and how often it has which values."""
+    left, right = figure.subplots(1, 2, width_ratios=[2, 1])
+    image(plane, ax=left)
+    few = thinned(plane, plane.dims, max_pixels).values.astype(np.float64)
+    held = few[np.isfinite(few)]
+    right.hist(held, bins=64, color="0.4")
+    right.set_xlabel(label_of(plane.name, plane.attrs))
+    right.set_ylabel(f"of {few.size} samples")
+    missing = f"{100 * (1 - held.size / max(1, few.size)):.3g} % missing"
+    if held.size:
+        missing += f", mean {held.mean():.4g}, spread {held.std():.4g}"
+    right.set_title(missing, fontsize="medium")
 
 
 def sample(function: str, cube: xr.DataArray, axis: Axis) -> xr.DataArray:

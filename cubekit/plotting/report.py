@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cubekit.axis import Axis
-from cubekit.plotting.quicklook import quicklook, sample
+from cubekit.plotting.quicklook import is_plane, quicklook, sample
 from cubekit.plotting.sampling import thinned
 from cubekit.summary import describe, printable
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
+_STATISTICS = ("missing", "least", "mean", "spread", "largest")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 76em; margin: 2em auto;
   padding: 0 1em; color: #222; }
@@ -49,6 +51,7 @@ def report(
     ----------
     cube : DataArray, dims (..., y, x, band) in any order
         Of dims before the last two that are not the bands, the first sample is shown.
+        A plane (y, x) without bands is one, too.
     coord : str, optional
         Coordinate of the bands; the spectral one if not given.
     title : str, optional
@@ -81,23 +84,30 @@ def report(
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  heavy, only wanted here
 
-    axis = Axis.from_cube(cube, coord)
     name = str(title or cube.attrs.get("long_name") or cube.name or "cube")
-    shown = sample("report", cube, axis)
+    axis = None if is_plane(cube, coord) else Axis.from_cube(cube, coord)
+    shown = cube if axis is None else sample("report", cube, axis)
     few = thinned(shown, shown.dims[:2], max_pixels).compute()
     figure = Figure(figsize=(15, 8), layout="constrained")
-    quicklook(shown, coord=axis.name, max_pixels=max_pixels, figure=figure)
+    coord = None if axis is None else axis.name
+    quicklook(shown, coord=coord, max_pixels=max_pixels, figure=figure)
     looked = " x ".join(str(few.sizes[d]) for d in few.dims[:2])
     heading = _escaped(name)
+    if axis is None:
+        tables = ["<h2>Values</h2>", f"<p>Of {looked} pixels.</p>", _values(few)]
+    else:
+        tables = [
+            "<h2>Missing data</h2>",
+            _missing(few, axis),
+            "<h2>Bands</h2>",
+            f"<p>Of {looked} pixels. Bad bands in grey.</p>",
+            _bands(few, axis),
+        ]
     parts = [
         f"<h1>{heading}</h1>",
         f"<pre>{_escaped(describe(cube), lines=True)}</pre>",
         f'<img alt="quicklook" src="data:image/png;base64,{_png(figure)}">',
-        "<h2>Missing data</h2>",
-        _missing(few, axis),
-        "<h2>Bands</h2>",
-        f"<p>Of {looked} pixels. Bad bands in grey.</p>",
-        _bands(few, axis),
+        *tables,
         "<h2>Attributes</h2>",
         _attributes(cube.attrs),
     ]
@@ -128,22 +138,32 @@ def _missing(few: xr.DataArray, axis: Axis) -> str:
 def _bands(few: xr.DataArray, axis: Axis) -> str:
     """Statistics of each band, a row each."""
     unit = f" ({axis.units})" if axis.units else ""
-    heads = [f"{axis.name}{unit}", "missing", "least", "mean", "spread", "largest"]
-    rows = ["".join(f'<th class="number">{_escaped(h)}</th>' for h in heads)]
-    values = np.where(np.isfinite(few.values), few.values, np.nan).astype(np.float64)
+    rows = [_cells("th", [f"{axis.name}{unit}", *_STATISTICS])]
     for k, place in enumerate(axis.values):
-        band = values[..., k]
-        held = band[~np.isnan(band)]
-        numbers = [f"{place:.7g}", f"{100 * np.isnan(band).mean():.3g} %"]
-        if held.size:
-            every = (held.min(), held.mean(), held.std(), held.max())
-            numbers += [f"{v:.4g}" for v in every]
-        else:
-            numbers += ["-"] * 4
-        cells = "".join(f'<td class="number">{n}</td>' for n in numbers)
+        cells = _cells("td", [f"{place:.7g}", *_statistics(few.values[..., k])])
         bad = axis.good is not None and not axis.good[k]
         rows.append(f'<tr class="bad">{cells}</tr>' if bad else f"<tr>{cells}</tr>")
     return _table(rows)
+
+
+def _values(plane: xr.DataArray) -> str:
+    """Statistics of a plane."""
+    row = f"<tr>{_cells('td', _statistics(plane.values))}</tr>"
+    return _table([_cells("th", _STATISTICS), row])
+
+
+def _statistics(values: npt.NDArray[Any]) -> list[str]:
+    """What `_STATISTICS` names, in words."""
+    held = values[np.isfinite(values)].astype(np.float64)
+    missing = f"{100 * (1 - held.size / max(1, values.size)):.3g} %"
+    if not held.size:
+        return [missing, *["-"] * 4]
+    every = (held.min(), held.mean(), held.std(), held.max())
+    return [missing, *(f"{v:.4g}" for v in every)]
+
+
+def _cells(tag: str, words: Iterable[str]) -> str:
+    return "".join(f'<{tag} class="number">{_escaped(w)}</{tag}>' for w in words)
 
 
 def _attributes(attrs: Mapping[str, object]) -> str:

@@ -16,9 +16,19 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["ACTIONS", "Action", "Model", "expected", "fits"]
+__all__ = ["ACTIONS", "EXAMPLES", "Action", "Model", "expected", "fits"]
 
 Model = PCA | MNF
+# what could stand for each argument that must be given
+EXAMPLES: Mapping[str, Any] = {
+    "a": 860,
+    "b": 660,
+    "coord": "wavelength",
+    "model": "model.nc",
+    "ranges": [[1340, 1450], [1800, 1950]],
+    "target": [490, 560, 665, 842],
+    "units": "nm",
+}
 _METHODS = ("transform", "inverse_transform", "residual", "denoise")
 _MODEL = inspect.Parameter(
     "model", inspect.Parameter.KEYWORD_ONLY, annotation="str"
@@ -182,7 +192,7 @@ def _choices(node: ast.expr) -> tuple[str, ...]:
 
 def _plural(words: str) -> str:
     _, _, noun = words.partition(" ")
-    return words if words.startswith("a list [") else f"{noun}s"
+    return words.replace("a list", "lists") if "[" in words else f"{noun}s"
 
 
 ACTIONS: Mapping[str, Action] = _actions()

@@ -10,12 +10,11 @@ from cubekit.arguments import require_integer
 from cubekit.errors import BatchError, CubekitError
 from cubekit.io import open_cube, save_cube
 from cubekit.io.planning import parse_memory
+from cubekit.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
-
-    from cubekit.recipe.recipe import Recipe
 
 __all__ = ["apply"]
 
@@ -85,6 +84,12 @@ def apply(
     ...     results[0].relative_to(folder).as_posix()
     'smooth/one.nc'
     """
+    given: object = recipe
+    if not isinstance(given, Recipe):
+        raise TypeError(
+            f"apply: the recipe is a {type(given).__qualname__}. The steps of a recipe "
+            "are checked before a file is read. Read it: Recipe.from_toml(path)."
+        )
     require_integer("apply", "at_once", at_once, 1)
     options["memory"] = parse_memory(options.get("memory", "1GB")) // at_once
     sources = [Path(file) for file in files]

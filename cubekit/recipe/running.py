@@ -87,6 +87,8 @@ def _told(step: Step) -> Iterator[None]:
         yield
     except Exception as error:
         error.add_note(f"This is {step.place} of the recipe: {step.words}.")
+        if "cube.sortby(" in str(error):
+            error.add_note('In a recipe: a step before with do = "sort_bands".')
         raise
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cubekit.errors import RecipeError
-from cubekit.recipe.actions import ACTIONS, Action, expected, fits
+from cubekit.recipe.actions import ACTIONS, EXAMPLES, Action, expected, fits
+from cubekit.recipe.toml import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -139,10 +140,10 @@ def _check_arguments(
             )
     lacking = [name for name in action.required if name not in arguments]
     if lacking:
-        annotation = str(action.parameters[lacking[0]].annotation)
+        line = f"{lacking[0]} = {written(EXAMPLES[lacking[0]])}"
         raise RecipeError(
             f"recipe, {place(index)}: {action.name} has no {lacking[0]!r}. It cannot "
-            f"do without. Add a line: {lacking[0]} = ..., {expected(annotation)}."
+            f"do without. Add a line such as: {line}"
         )
 
 

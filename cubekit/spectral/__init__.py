@@ -1,9 +1,10 @@
-"""Along the band axis: smoothing, bad bands, other sensors, units, preparation."""
+"""Along the band axis: smoothing, bad bands, order, sensors, units, preparation."""
 
 from cubekit.spectral.bad_bands import mark_bad
 from cubekit.spectral.continuum import remove_continuum
 from cubekit.spectral.indices import band_ratio, normalized_difference
 from cubekit.spectral.normalisation import normalize
+from cubekit.spectral.ordering import sort_bands
 from cubekit.spectral.resampling import resample
 from cubekit.spectral.similarity import spectral_angle
 from cubekit.spectral.smoothing import savgol_filter
@@ -19,5 +20,6 @@ __all__ = [
     "remove_continuum",
     "resample",
     "savgol_filter",
+    "sort_bands",
     "spectral_angle",
 ]

@@ -179,7 +179,7 @@ def over_blocks(x: Array | da.Array, axis: int, how: Vectors) -> Array | da.Arra
     """Array with other vectors along an axis; Dask if it is."""
     if not isinstance(x, da.Array):
         return _on_block(x, axis, how)
-    whole = kernels.whole_along(x, [axis], "Autoencoder", stacklevel=5)
+    whole = kernels.whole_along(x, [axis], "Autoencoder")
     chunks = (*whole.chunks[:axis], (how.length,), *whole.chunks[axis + 1 :])
     result: da.Array = da.map_blocks(
         _on_block,
