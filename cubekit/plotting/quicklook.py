@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cubekit.arguments import require_dataarray
 from cubekit.axis import Axis, spectral_coordinate
 from cubekit.errors import CoordinateError
 from cubekit.plotting.colours import some_colour
@@ -69,6 +70,7 @@ def quicklook(
     >>> figure.axes[2].get_title()
     'missing, zero and negative'
     """
+    require_dataarray(cube, "quicklook")
     if figure is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
 
