@@ -316,6 +316,12 @@ def test_a_gap_is_a_step_of_more_than_four_times_the_median_about_it(step, segme
     assert len(ck.Axis("w", x).segments("auto")) == segments
 
 
+@pytest.mark.parametrize(("wide", "segments"), [(5, 6), (6, 1)])
+def test_the_median_is_that_of_eleven_steps(wide, segments):
+    x = np.cumsum([0.0, *[2.0] * 20, *[10.0] * wide, *[2.0] * 20])
+    assert len(ck.Axis("w", x).segments("auto")) == segments
+
+
 def test_segments_leave_out_the_bad_bands_between_them():
     x = 400 + 5.0 * np.arange(40)
     axis = ck.Axis.from_cube(marked(x, [0, 7, *range(20, 30)]))
@@ -507,3 +513,11 @@ def test_marks_in_chunks_are_read_without_any_value_of_the_cube(
     # of the marks and the widths alone, when the axis is read and when it is compared
     assert len(ran) <= 4 * cube["good_band"].data.npartitions
     assert not any("fail" in str(key) for key in ran)
+
+
+def test_a_bad_band_in_a_chunk_of_its_own_needs_no_score():
+    cube = ck.datasets.scene((2, 3)).isel(wavelength=slice(120, 160)).astype("f8")
+    assert not cube["good_band"].all()
+    model = ck.PCA(2).fit(cube)
+    got = model.residual(cube.chunk({"y": 1, "x": 1, "wavelength": 1})).compute()
+    np.testing.assert_allclose(got, model.residual(cube), rtol=0, atol=1e-14)

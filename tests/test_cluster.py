@@ -363,15 +363,11 @@ def test_d3_a_block_that_kills_its_workers_is_said_to(client, lazy, tmp_path):
 
 
 @contextlib.contextmanager
-def started(
-    *words: str, stderr: int = subprocess.DEVNULL
-) -> Iterator[subprocess.Popen]:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "dask", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=stderr,
-        text=True,
-    )
+def started(*words: str, log: Path | None = None) -> Iterator[subprocess.Popen]:
+    with Path(os.devnull if log is None else log).open("w") as said:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "dask", *words], stdout=said, stderr=said
+        )
     try:
         yield child
     finally:
@@ -423,10 +419,11 @@ def test_the_lines_of_the_page_about_clusters_run_on_one_machine(
     scheduler, worker, command = lines_of_the_page()
     assert (scheduler[0], worker[0], command[0]) == ("dask", "dask", "cubekit")
     here = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-    with started(*scheduler[1:], *here, stderr=subprocess.PIPE) as process:
-        # "says its address"
-        said = (re.search(r"Scheduler at: *(tcp:\S+)", line) for line in process.stderr)
-        address = next(found[1] for found in said if found)
+    log = tmp_path / "scheduler.log"
+    with started(*scheduler[1:], *here, log=log):
+        while not (found := re.search(r"Scheduler at: *(tcp:\S+)\n", log.read_text())):
+            time.sleep(0.05)
+        address = found[1]  # "says its address"
 
         def at(words: list[str]) -> list[str]:
             assert "tcp://host:8786" in words

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pickle
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import pytest
 from scipy import sparse
 
 from cubekit import kernels
-from cubekit.kernels import blockwise, contraction, tiles
+from cubekit.kernels import blockwise, contraction, linear_map, plan, tiles
 
 N = 61
 
@@ -284,8 +285,9 @@ def test_any_number_of_threads_gives_the_same_bits(axis):
     shape.insert(axis, N)
     x = np.random.default_rng(8).normal(size=shape).astype(np.float32)
     x.ravel()[::997] = np.nan
-    one = contraction.contract_array(x, banded(), axis, threads=1)
-    three = contraction.contract_array(x, banded(), axis, threads=3)
+    linear = linear_map.LinearMap(banded())
+    one = contraction.contract_array(x, linear, axis, threads=1)
+    three = contraction.contract_array(x, linear, axis, threads=3)
     np.testing.assert_array_equal(one, three)
     with dask.config.set(scheduler="synchronous"):
         np.testing.assert_array_equal(kernels.contract(x, banded(), axis), one)
@@ -344,6 +346,40 @@ def test_at_most_three_tasks_are_added_for_a_chunk(chunks):
         lazy = kernels.contract(x, matrix, 1)
         added = len(lazy.__dask_graph__()) - len(x.__dask_graph__())
         assert added <= 3 * x.npartitions
+
+
+@pytest.mark.parametrize(
+    ("chunks", "plans"),
+    [((3, N, 2), 1), ((3, 20, 2), 4), ((3, N, 1), 1), ((3, N, (4, 3, 1)), 2)],
+)
+def test_chunks_share_the_plan_of_their_part_of_the_matrix(chunks, plans, monkeypatch):
+    made = []
+    begin = plan.Plan.__init__
+
+    def counted(self, *args, **options):
+        made.append(self)
+        begin(self, *args, **options)
+
+    x = np.random.default_rng(0).normal(size=(12, N, 8))
+    expected = kernels.contract(x, banded(), 1)
+    lazy = kernels.contract(da.from_array(x, chunks), banded(), 1)
+    monkeypatch.setattr(plan.Plan, "__init__", counted)
+    with dask.config.set(scheduler="synchronous"):
+        got = lazy.compute()
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    assert len(made) == plans
+
+
+def test_a_map_travels_without_its_plans():
+    x = np.random.default_rng(0).normal(size=(50, N))
+    x[7, 3] = np.nan
+    fit = kernels.LocalFit(np.arange(N), np.arange(N), 2, 0)
+    linear = linear_map.LinearMap(banded(), fit)
+    new = pickle.dumps(linear)
+    done = contraction.contract_array(x, linear, 1)
+    assert pickle.dumps(linear) == new
+    again = contraction.contract_array(x, pickle.loads(new), 1)
+    np.testing.assert_array_equal(again, done)
 
 
 def test_equal_work_has_equal_names_and_other_work_has_not():

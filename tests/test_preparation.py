@@ -71,6 +71,16 @@ def test_a_concave_spectrum_is_its_own_continuum():
     np.testing.assert_allclose(ck.remove_continuum(cube), 1, rtol=1e-12)
 
 
+def test_no_sample_of_a_straight_line_lies_above_it():
+    rng = np.random.default_rng(0)
+    x = np.cumsum(rng.uniform(1, 9, 60))
+    values = rng.uniform(1, 2, (50, 1)) + rng.uniform(-0.002, 0.002, (50, 1)) * x
+    cube = xr.DataArray(values, {"wavelength": x}, ("y", "wavelength"))
+    ratio = ck.remove_continuum(cube)
+    assert ratio.max() == 1  # to the bit
+    np.testing.assert_allclose(ratio, 1, rtol=1e-13)
+
+
 def test_a_hull_that_is_not_positive_gives_nan():
     x = [400.0, 500.0, 600.0]
     cube = xr.DataArray(

@@ -15,6 +15,7 @@ import cubekit as ck
 from cubekit import kernels
 from cubekit.kernels import blockwise, refit
 from cubekit.kernels.contraction import contract_array
+from cubekit.kernels.linear_map import LinearMap
 
 
 def spectra_on(axis, values):
@@ -357,8 +358,9 @@ def test_threads_change_nothing(monkeypatch):
     x = np.random.default_rng(0).normal(size=(4000, 60))
     x[np.random.default_rng(1).random(x.shape) < 0.01] = np.nan
     fit = kernels.LocalFit(axis.values, axis.values, 2, 0)
-    one = contract_array(x, operator.matrix, 1, fit=fit, threads=1)
-    two = contract_array(x, operator.matrix, 1, fit=fit, threads=3)
+    linear = LinearMap(operator.matrix, fit)
+    one = contract_array(x, linear, 1, threads=1)
+    two = contract_array(x, linear, 1, threads=3)
     np.testing.assert_array_equal(one, two)
 
 

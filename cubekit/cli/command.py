@@ -66,6 +66,8 @@ def told(error: Exception) -> str:
             words.append(f"On the command line: --{option} NAME.")
     if "cube.sortby(" in words[0] and parameters.get("sort") is False:
         words.append("On the command line: --sort.")
+    if "dataset[" in words[0] and "recipe" in parameters:
+        words.append('In the recipe: keep = ["NAME"], above its steps.')
     text = " ".join(words)
     for name in parameters:  # a flag
         text = text.replace(f"{name}=True", f"--{name}")

@@ -20,13 +20,15 @@ import numpy.typing as npt
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from dask.system import CPU_COUNT
-from scipy import sparse
 
 from cubekit.kernels.contraction import contract_array
 from cubekit.kernels.layout import result_dtype
+from cubekit.kernels.linear_map import LinearMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from scipy import sparse
 
     from cubekit.kernels.refit import LocalFit
 
@@ -37,54 +39,6 @@ Indices = npt.NDArray[np.intp]
 Graph = dict[Any, Any]
 _FAN_IN = 8  # partial products added by one task
 _WHOLE = 2**25  # bytes up to which a chunk may grow
-
-
-@dataclasses.dataclass(frozen=True)
-class _Map:
-    """What is done along an axis, and to what parts of it a chunk needs."""
-
-    matrix: sparse.csr_array
-    fit: LocalFit | None = None
-    shift: Array | None = None
-    offset: Array | None = None
-
-    # no __call__: in a graph, a tuple that begins with a callable is a task
-    def applied(
-        self, x: Array, axis: int, threads: int = 1, out: Array | None = None
-    ) -> Array:
-        return contract_array(
-            x,
-            self.matrix,
-            axis,
-            threads=threads,
-            shift=self.shift,
-            offset=self.offset,
-            fit=self.fit,
-            out=out,
-        )
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        matrix = self.matrix
-        stored = (matrix.shape, matrix.indptr, matrix.indices, matrix.data)
-        return (*stored, self.fit, self.shift, self.offset)
-
-    def rows(self, start: int, stop: int) -> _Map:
-        """Map to some of the outputs."""
-        return _Map(
-            self.matrix[start:stop],
-            self.fit and self.fit.restricted(rows=slice(start, stop)),
-            self.shift,
-            None if self.offset is None else self.offset[start:stop],
-        )
-
-    def columns(self, keep: Indices) -> _Map:
-        """Map from some of the inputs."""
-        return _Map(
-            _take_columns(self.matrix, keep),
-            self.fit and self.fit.restricted(columns=keep),
-            None if self.shift is None else self.shift[keep],
-            self.offset,
-        )
 
 
 def contract(
@@ -126,9 +80,9 @@ def contract(
         `cubekit.kernels.contraction.contract_array`. At most two tasks for each chunk
         are added to a graph.
     """
-    linear = _Map(matrix, fit, shift, offset)
+    linear = LinearMap(matrix, fit, shift, offset)
     if not isinstance(x, da.Array):
-        return linear.applied(x, axis, thread_count(), out)
+        return contract_array(x, linear, axis, threads=thread_count(), out=out)
     x = filled(x)
     pieces = _output_chunks(x, axis, matrix.shape[0])
     chunks = (*x.chunks[:axis], pieces, *x.chunks[axis + 1 :])
@@ -136,7 +90,7 @@ def contract(
     meta = np.empty((0,) * x.ndim, dtype)
     if len(x.chunks[axis]) == len(pieces) == 1:
         mapped: da.Array = da.map_blocks(
-            _applied, x, linear, axis, chunks=chunks, dtype=dtype, meta=meta
+            contract_array, x, linear, axis, chunks=chunks, dtype=dtype, meta=meta
         )
         return mapped
     name = f"contract-{tokenize(x.name, linear, axis)}"
@@ -147,10 +101,6 @@ def contract(
         dependencies=[x],  # type: ignore[list-item]
     )
     return da.Array(layers, name, chunks, meta=meta)
-
-
-def _applied(x: Array, linear: _Map, axis: int) -> Array:
-    return linear.applied(x, axis)
 
 
 def filled(x: da.Array) -> da.Array:
@@ -186,7 +136,7 @@ def _output_chunks(x: da.Array, axis: int, outputs: int) -> tuple[int, ...]:
 
 
 def _graph(
-    name: str, x: da.Array, linear: _Map, axis: int, pieces: tuple[int, ...]
+    name: str, x: da.Array, linear: LinearMap, axis: int, pieces: tuple[int, ...]
 ) -> Graph:
     rows = np.concatenate([[0], np.cumsum(pieces)]).tolist()
     columns = np.concatenate([[0], np.cumsum(x.chunks[axis])])
@@ -235,7 +185,9 @@ def _touched(part: sparse.csr_array, columns: npt.NDArray[np.intp]) -> list[int]
     return [int(k) for k in np.unique(found)] or [0]
 
 
-def _restricted(part: _Map, ranges: Sequence[Indices]) -> tuple[_Map, list[slice]]:
+def _restricted(
+    part: LinearMap, ranges: Sequence[Indices]
+) -> tuple[LinearMap, list[slice]]:
     """Map from what it needs of a few ranges of inputs, and the slice of each."""
     used = np.unique(part.matrix.indices)
     keep: list[Indices] = []
@@ -250,26 +202,11 @@ def _restricted(part: _Map, ranges: Sequence[Indices]) -> tuple[_Map, list[slice
     return part.columns(np.concatenate(keep)), slices
 
 
-def _take_columns(
-    part: sparse.csr_array, keep: npt.NDArray[np.intp]
-) -> sparse.csr_array:
-    """Columns of a matrix, explicit zeros kept as slicing would not promise."""
-    row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-    inside = np.isin(part.indices, keep)
-    indptr = np.concatenate(
-        [[0], np.cumsum(np.bincount(row[inside], minlength=part.shape[0]))]
-    )
-    indices = np.searchsorted(keep, part.indices[inside])
-    return sparse.csr_array(
-        (part.data[inside], indices, indptr), shape=(part.shape[0], len(keep))
-    )
-
-
 def _contract_pieces(
-    weights: tuple[_Map, list[slice]], axis: int, pieces: list[Array]
+    weights: tuple[LinearMap, list[slice]], axis: int, pieces: list[Array]
 ) -> Array:
     linear, slices = weights
     before = (slice(None),) * axis
     parts = [piece[(*before, s)] for piece, s in zip(pieces, slices, strict=True)]
     x = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
-    return linear.applied(x, axis)
+    return contract_array(x, linear, axis)

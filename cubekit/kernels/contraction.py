@@ -15,9 +15,7 @@ from cubekit.kernels.blockwise import Blockwise
 from cubekit.kernels.layout import memory_order, result_dtype
 
 if TYPE_CHECKING:
-    from scipy import sparse
-
-    from cubekit.kernels.refit import LocalFit
+    from cubekit.kernels.linear_map import LinearMap
 
 __all__ = ["contract_array"]
 
@@ -26,34 +24,24 @@ Array = npt.NDArray[Any]
 
 def contract_array(
     x: Array,
-    matrix: sparse.csr_array,
+    linear: LinearMap,
     axis: int,
     *,
     threads: int = 1,
-    shift: Array | None = None,
-    offset: Array | None = None,
-    fit: LocalFit | None = None,
     out: Array | None = None,
 ) -> Array:
-    """Contract `matrix` into one axis of an array: ``matrix @ (x - shift) + offset``.
+    """Contract a matrix into one axis of an array: ``matrix @ (x - shift) + offset``.
 
     Parameters
     ----------
     x : array, (..., n, ...)
         Real numbers of any dtype, order and strides.
-    matrix : csr_array, (m, n)
-        Its stored entries, zeros included, are the support. Indices are sorted.
+    linear : LinearMap, n to m
+        Its plan is kept for the next array.
     axis : int
         The axis of length n.
     threads : int
         Threads over blocks of spectra.
-    shift : array, (n,), optional
-        Taken off before the product, so that nothing cancels after it.
-    offset : array, (m,), optional
-        Added to the product.
-    fit : LocalFit, optional
-        What the rows of `matrix` are; given, windows with missing samples are fitted
-        again to those that are left. Not with `shift` or `offset`.
     out : array, (..., m, ...), optional
         Where to put the result: in the dtype of the result, one item of `empty_stack`.
 
@@ -61,14 +49,14 @@ def contract_array(
     -------
     array, (..., m, ...)
         NaN where the support of an output meets a NaN or Inf; every other output has
-        the bits it would have without them. With `fit`, NaN where there is no fit.
+        the bits it would have without them. With a `fit`, NaN where there is none.
     """
     # work in the order of memory, so that no layout needs a transposed copy
     order = memory_order(x)
     ordered = x.transpose(order)
     at = order.index(axis)
     before, after = ordered.shape[:at], ordered.shape[at + 1 :]
-    outputs, inputs = matrix.shape
+    outputs, inputs = linear.matrix.shape
     if out is None:
         y = np.empty((*before, outputs, *after), result_dtype(x.dtype))
     else:
@@ -77,6 +65,6 @@ def contract_array(
     x = ordered.reshape(flat[0], inputs, flat[1])
     planes = y.reshape(flat[0], outputs, flat[1])
     if y.size:
-        work = Blockwise(x, planes, matrix, shift=shift, offset=offset, fit=fit)
-        work.run(threads)
+        plan = linear.plan(y.dtype, spectra=flat[1] == 1)
+        Blockwise(x, planes, plan).run(threads)
     return y.transpose(np.argsort(order)) if out is None else out

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cubekit.arguments import require_dataarray
 from cubekit.axis import Axis, spectral_coordinate
 from cubekit.errors import CoordinateError
 from cubekit.plotting.colours import some_colour
@@ -69,6 +70,7 @@ def quicklook(
     >>> figure.axes[2].get_title()
     'missing, zero and negative'
     """
+    require_dataarray(cube, "quicklook")
     if figure is None:
         from matplotlib import pyplot as plt  # noqa: PLC0415  heavy, only wanted here
 
@@ -141,15 +143,17 @@ def _components(few: xr.DataArray, axis: Axis, row: list[Axes]) -> None:
     """Composite, spectra and variances of principal components."""
     try:
         model = PCA(coord=axis.name).fit(few)
-        first = model.components_.sizes["component"]
-        scores = PCA(min(3, first), coord=axis.name).fit(few).transform(few)
-    except ValueError as error:  # too few spectra without a missing value
+        if not model.explained_variance_.values.any():
+            raise ValueError("all spectra are the same.")
+    except ValueError as error:  # or too few without a missing value
         for ax in row:
             ax.set_axis_off()
         words = f"no principal components:\n{error}"
         said = row[0].text(0, 1, words, va="top", wrap=True, transform=row[0].transAxes)
         said.set_in_layout(False)  # it may run over all three
         return
+    first = model.components_.sizes["component"]
+    scores = model.transform(few).isel(component=slice(3))
     if scores.sizes["component"] < 3:
         image(scores, 1, ax=row[0])
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cubekit.arguments import require_dataarray
 from cubekit.axis import Axis
 from cubekit.plotting.quicklook import is_plane, quicklook, sample
 from cubekit.plotting.sampling import thinned
@@ -84,6 +85,7 @@ def report(
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  heavy, only wanted here
 
+    require_dataarray(cube, "report")
     name = str(title or cube.attrs.get("long_name") or cube.name or "cube")
     axis = None if is_plane(cube, coord) else Axis.from_cube(cube, coord)
     shown = cube if axis is None else sample("report", cube, axis)

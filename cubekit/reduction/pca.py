@@ -248,13 +248,14 @@ class PCA(SklearnBridge):
 
     def _add(self, cube: xr.DataArray, weights: xr.DataArray | None = None) -> None:
         """Take the spectra of a cube into the statistics."""
-        cube, template = self._to_fit(cube)
+        require_real(cube, "PCA")
         if self.missing == "em" or self.solver == "randomized":
             raise ValueError(
                 "PCA: cubes cannot be added one by one to a model that is found in "
                 "steps (missing='em', solver='randomized'). Every step needs them all. "
                 "Join them: xarray.concat(cubes, dim)."
             )
+        cube, template = self._to_fit(cube)
         axis = cube.get_axis_num(template.axis.dim)
         weighed = sample_weights(cube, template.axis.dim, weights, "PCA")
         found = kernels.moments(cube.data, axis, template.good, weighed)
