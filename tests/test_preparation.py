@@ -328,6 +328,17 @@ def test_references_must_have_the_bands_and_one_dim(make_cube):
         ck.spectral_angle(cube, cube.values[0, 0])
 
 
+def test_a_reference_without_coordinate_is_given_that_of_the_cube(make_cube):
+    cube = make_cube()
+    bare = cube[1, 2].drop_vars("wavelength")
+    with pytest.raises(
+        ck.CoordinateError, match=r"reference\.assign_coords\(wavelength=cube\['wave"
+    ):
+        ck.spectral_angle(cube, bare)
+    repaired = bare.assign_coords(wavelength=cube["wavelength"])
+    assert ck.spectral_angle(cube, repaired)[1, 2] == 0
+
+
 def test_the_repairs_of_references_with_other_dims_work(make_cube):
     cube = make_cube()
     row = ck.spectral_angle(cube, cube[0].rename({"x": "reference"}))
