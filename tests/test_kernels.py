@@ -349,7 +349,8 @@ def test_at_most_three_tasks_are_added_for_a_chunk(chunks):
 
 
 @pytest.mark.parametrize(
-    ("chunks", "plans"), [((3, N, 2), 1), ((3, 20, 2), 4), ((3, N, 1), 1)]
+    ("chunks", "plans"),
+    [((3, N, 2), 1), ((3, 20, 2), 4), ((3, N, 1), 1), ((3, N, (4, 3, 1)), 2)],
 )
 def test_chunks_share_the_plan_of_their_part_of_the_matrix(chunks, plans, monkeypatch):
     made = []

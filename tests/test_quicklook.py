@@ -66,6 +66,13 @@ def test_quicklook_of_two_bands_and_of_nothing_but_gaps_is_drawn(cube):
     assert "no principal components" in words.get_text()
 
 
+def test_quicklook_of_pixels_that_are_all_the_same_says_so(cube):
+    figure = ck.plotting.quicklook(0 * cube - 0.005)
+    figure.draw_without_rendering()
+    (words,) = figure.axes[3].texts
+    assert "no principal components:\nall spectra are the same." in words.get_text()
+
+
 def test_quicklook_of_spectra_alone_is_refused(cube):
     with pytest.raises(ValueError, match=r"quicklook: the cube has dims .*two besides"):
         ck.plotting.quicklook(cube[0])
