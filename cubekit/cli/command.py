@@ -17,6 +17,7 @@ _TYPED = (
     ("variable=", "variable", "On the command line: --variable NAME."),
     ("coord=", "coord", "On the command line: --coord NAME."),
     ("cube.sortby(", "sort", "On the command line: --sort."),
+    ("mkdir(parents=True)", "overwrite", "On the command line: mkdir -p FOLDER."),
     ("no spectral coordinate", "port", "One plane is drawn by cubekit quicklook."),
     ("dataset[", "recipe", 'In the recipe: keep = ["NAME"], above its steps.'),
 )
