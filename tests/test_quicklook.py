@@ -191,6 +191,24 @@ def test_a_plane_is_an_image_a_histogram_and_a_row_of_statistics(run, tmp_path, 
     assert row == ["8.33 %", *(f"{float(v):.4g}" for v in every)]
 
 
+@pytest.mark.parametrize("words", [("no/look.png",), ("--html", "no/look.html")])
+def test_a_folder_that_is_not_there_is_named_before_anything_is_drawn(
+    run, monkeypatch, words
+):
+    monkeypatch.setattr(ck.plotting, "quicklook", None)
+    (line,) = run("scene.nc", *words).stderr.splitlines()
+    assert line.startswith("Error: quicklook: there is no folder 'no'.")
+    assert line.endswith("On the command line: mkdir -p FOLDER.")
+
+
+def test_the_viewer_of_a_plane_names_what_draws_it(run, tmp_path, cube):
+    plane = cube.isel(wavelength=60, drop=True)
+    ck.save_cube(plane, tmp_path / "dem.nc", progress=False)
+    done = CliRunner().invoke(main, ["view", "dem.nc", "--no-browser"])
+    assert done.exit_code == 1
+    assert done.stderr.strip().endswith("One plane is drawn by cubekit quicklook.")
+
+
 def test_an_image_of_one_band_is_drawn(run, tmp_path, cube):
     for name, one in {"one": cube[:, :, 60:61], "flat": cube[:, :, 60]}.items():
         ck.save_cube(one, tmp_path / f"{name}.nc", progress=False)

@@ -627,10 +627,8 @@ def test_a_line_that_is_lacking_can_be_pasted():
     for name, action in ACTIONS.items():
         text = f'[[step]]\ndo = "{name}"\n'
         for lacking in action.required:
-            told = f"{name} has no '{lacking}'.* Add a line such as: "
-            with pytest.raises(
-                ck.RecipeError, match=re.escape(name) + told[len(name) :]
-            ) as e:
+            told = rf"{re.escape(name)} has no '{lacking}'\..* Add a line such as: "
+            with pytest.raises(ck.RecipeError, match=told) as caught:
                 ck.Recipe.from_toml(text)
-            text += str(e.value).split("such as: ")[1] + "\n"
+            text += str(caught.value).split("such as: ")[1] + "\n"
         assert len(ck.Recipe.from_toml(text)._steps) == 1

@@ -51,7 +51,7 @@ class Tiling:
         if spectra:
             most = min(most, _PIECE // max(1, matrix.shape[1]))
         # spectra of a product
-        step = _SPECTRA_AT_ONCE if most >= _SPECTRA_AT_ONCE else _SPECTRA_AT_LEAST
+        step = _SPECTRA_AT_LEAST if most < 2 * _SPECTRA_AT_ONCE else _SPECTRA_AT_ONCE
         self.piece = max(1, most // step) * step
 
     def dense(self, data: Array) -> list[Array]:
