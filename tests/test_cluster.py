@@ -421,7 +421,9 @@ def test_the_lines_of_the_page_about_clusters_run_on_one_machine(
     here = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     log = tmp_path / "scheduler.log"
     with started(*scheduler[1:], *here, log=log):
+        ends = time.monotonic() + 120
         while not (found := re.search(r"Scheduler at: *(tcp:\S+)\n", log.read_text())):
+            assert time.monotonic() < ends, log.read_text()
             time.sleep(0.05)
         address = found[1]  # "says its address"
 
