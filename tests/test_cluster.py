@@ -50,7 +50,13 @@ RECIPE = ck.Recipe(
 @contextlib.contextmanager
 def cluster_of_two() -> Iterator[Client]:
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 1,
+                # as the page on clusters says: workers try so long to reach a dead one
+                "distributed.comm.timeouts.connect": "5s",
+            }
+        ),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
