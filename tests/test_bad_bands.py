@@ -316,6 +316,12 @@ def test_a_gap_is_a_step_of_more_than_four_times_the_median_about_it(step, segme
     assert len(ck.Axis("w", x).segments("auto")) == segments
 
 
+@pytest.mark.parametrize(("wide", "segments"), [(5, 6), (6, 1)])
+def test_the_median_is_that_of_eleven_steps(wide, segments):
+    x = np.cumsum([0.0, *[2.0] * 20, *[10.0] * wide, *[2.0] * 20])
+    assert len(ck.Axis("w", x).segments("auto")) == segments
+
+
 def test_segments_leave_out_the_bad_bands_between_them():
     x = 400 + 5.0 * np.arange(40)
     axis = ck.Axis.from_cube(marked(x, [0, 7, *range(20, 30)]))

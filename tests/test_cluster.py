@@ -50,7 +50,13 @@ RECIPE = ck.Recipe(
 @contextlib.contextmanager
 def cluster_of_two() -> Iterator[Client]:
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 1,
+                # as the page on clusters says: workers try so long to reach a dead one
+                "distributed.comm.timeouts.connect": "5s",
+            }
+        ),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -421,7 +427,9 @@ def test_the_lines_of_the_page_about_clusters_run_on_one_machine(
     here = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     log = tmp_path / "scheduler.log"
     with started(*scheduler[1:], *here, log=log):
+        ends = time.monotonic() + 120
         while not (found := re.search(r"Scheduler at: *(tcp:\S+)\n", log.read_text())):
+            assert time.monotonic() < ends, log.read_text()
             time.sleep(0.05)
         address = found[1]  # "says its address"
 

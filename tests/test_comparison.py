@@ -110,6 +110,15 @@ def test_the_legend_leaves_the_power_of_ten_free(table):
         assert top < ax.get_legend().get_window_extent().y0
 
 
+def test_bad_bands_are_named_after_all_models(cube):
+    table = ck.compare_reductions(
+        ck.mark_bad(cube, [(2200, 2220)]), [ck.PCA(3), ck.PCA(5)]
+    )
+    legend = ck.plotting.comparison(table)[0].axes.get_legend()
+    names = [text.get_text().partition(":")[0] for text in legend.get_texts()]
+    assert names == ["PCA(3)", "PCA(5)", "bad bands"]
+
+
 def test_the_lines_fill_the_picture(table):
     ax = ck.plotting.comparison(table)[0].axes
     highest = max(np.nanmax(line.get_ydata()) for line in ax.lines)

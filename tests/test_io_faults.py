@@ -62,7 +62,7 @@ def step(kind):
         return plain(self, *args)
     return method
 
-KINDS = "create write truncate fsync replace link fsync_folder".split()
+KINDS = "create reserve write truncate fsync replace link fsync_folder".split()
 for kind in KINDS:
     setattr(Faulty, kind, step(kind))
 
@@ -97,6 +97,7 @@ def child(script, *arguments, timeout=120, **options):
 LOOP = """
 import json, h5py, netCDF4, isal.isal_zlib, tqdm
 path, kind, fault = sys.argv[1:4]
+compression = None if sys.argv[4:] == ["plain"] else "fast"
 old = open(path, "rb").read() if os.path.exists(path) else None
 acts = {"kill": kill, "full": fail(errno.ENOSPC), "broken": fail(errno.EIO)}
 act = acts[fault]
@@ -107,7 +108,7 @@ for n in range(1, 500):
         inject(kind, n, act)
         status = 0
         try:
-            save(path, progress=False)
+            save(path, progress=False, compression=compression)
         except BaseException as error:
             status = 2
             expected = {"full": ck.DiskFullError, "broken": OSError}[fault]
@@ -142,12 +143,13 @@ def outcomes(result):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("before", ["old", pytest.param(None, marks=pytest.mark.slow)])
-def test_w1_killed_at_any_operation_the_file_is_old_or_new(tmp_path, before):
+@pytest.mark.parametrize("chunks", ["deflated", "plain"])
+@pytest.mark.parametrize("before", ["old", None])
+def test_w1_killed_at_any_operation_the_file_is_old_or_new(tmp_path, before, chunks):
     path = tmp_path / "out.nc"
     if before:
         path.write_text(before)
-    found = outcomes(child(LOOP, path, "any", "kill"))
+    found = outcomes(child(LOOP, path, "any", "kill", chunks))
     assert len(found) > 20
     assert {state for _, state in found} <= {"old", "new"}
     assert all(status in {0, signal.SIGKILL} for status, _ in found)
@@ -157,19 +159,21 @@ def test_w1_killed_at_any_operation_the_file_is_old_or_new(tmp_path, before):
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"),
+    ("fault", "kind", "chunks"),
     [
-        ("broken", "fsync"),
+        ("broken", "fsync", "deflated"),
+        ("full", "reserve", "plain"),
         *(
-            pytest.param(*case, marks=pytest.mark.slow)
+            pytest.param(*case, chunks, marks=pytest.mark.slow)
             for case in [("full", "write"), ("full", "truncate"), ("broken", "write")]
+            for chunks in ("deflated", "plain")
         ),
     ],
 )
-def test_w8_w9_failing_operation_is_never_success(tmp_path, fault, kind):
+def test_w8_w9_failing_operation_is_never_success(tmp_path, fault, kind, chunks):
     path = tmp_path / "out.nc"
     path.write_text("old")
-    found = outcomes(child(LOOP, path, kind, fault))
+    found = outcomes(child(LOOP, path, kind, fault, chunks))
     *failed, last = found
     assert failed
     assert all((status >> 8, state) == (2, "old") for status, state in failed)
@@ -335,6 +339,52 @@ def test_w6_w16_full_disk_is_told_with_figures_and_before_computing(tmp_path):
         timeout=120,
     )
     assert result.returncode == 12, result.stderr
+
+
+def test_w16_room_is_set_aside_before_anything_is_computed(
+    make_cube, tmp_path, monkeypatch
+):
+    reserved, computed = [], []
+    plain = Files.reserve
+
+    def note(self, handle, size):
+        assert not computed
+        reserved.append(size)
+        plain(self, handle, size)
+
+    cube = make_cube().chunk({"y": 2})
+
+    def noting(block):
+        computed.append(block.shape)
+        return block
+
+    noted = cube.data.map_blocks(noting, meta=cube.data)
+    monkeypatch.setattr(Files, "reserve", note)
+    options = {"compression": None, "chunks": {"y": 2, "x": 3}}
+    path = ck.save_cube(cube.copy(data=noted), tmp_path / "out.nc", **options)
+    # 3 x 2 chunks of 2 x 3 x 40 numbers, each with its checksum
+    assert reserved == [6 * (2 * 3 * 40 * cube.dtype.itemsize + 4)]
+    assert reserved[0] <= path.stat().st_size  # so nothing is set aside for nothing
+    ck.save_cube(cube, tmp_path / "deflated.nc")
+    assert len(reserved) == 1
+
+
+def test_w16_room_that_is_set_aside_is_no_part_of_the_file(tmp_path):
+    handle = FILES.create(tmp_path / "new")
+    try:
+        FILES.reserve(handle, 2**20)
+        assert os.fstat(handle).st_size == 0
+        assert os.pwrite(handle, b"here", 10) == 4
+    finally:
+        os.close(handle)
+    assert (tmp_path / "new").read_bytes() == bytes(10) + b"here"
+
+
+def test_w16_without_a_call_for_it_no_room_is_set_aside(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_libc", lambda: None)
+    FILES.reserve(-1, 2**20)
+    monkeypatch.undo()
+    FILES.reserve(-1, 2**20)  # any other reason than want of room: writing tells
 
 
 def test_w11_order_is_write_fsync_move_fsync_of_the_folder(

@@ -349,7 +349,8 @@ def test_at_most_three_tasks_are_added_for_a_chunk(chunks):
 
 
 @pytest.mark.parametrize(
-    ("chunks", "plans"), [((3, N, 2), 1), ((3, 20, 2), 4), ((3, N, 1), 1)]
+    ("chunks", "plans"),
+    [((3, N, 2), 1), ((3, 20, 2), 4), ((3, N, 1), 1), ((3, N, (4, 3, 1)), 2)],
 )
 def test_chunks_share_the_plan_of_their_part_of_the_matrix(chunks, plans, monkeypatch):
     made = []
@@ -499,3 +500,16 @@ def test_stencils_that_lean_to_either_side_make_one_run_of_tiles(n):
     spoilt = (matrix != 0).toarray()[:, [n // 2]] & np.isnan(x[n // 2])
     want = np.where(spoilt, np.nan, matrix @ clean)
     np.testing.assert_allclose(got, want, atol=1e-12)
+
+
+@pytest.mark.parametrize("outputs", [2, 9, 16, 17, 33, 41])
+@pytest.mark.parametrize("rows", [8, 16])
+def test_no_tile_has_a_single_output_beside_others(outputs, rows):
+    runs = tiles.cut(banded()[:outputs], rows)
+    assert min(run.rows for run in runs) > 1
+    assert sum(run.rows * run.tiles for run in runs) == outputs
+
+
+def test_a_single_output_and_none_are_cut_too():
+    assert [run.rows for run in tiles.cut(banded()[:1], 8)] == [1]
+    assert tiles.cut(banded()[:0], 8) == []

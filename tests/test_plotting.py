@@ -732,6 +732,14 @@ def test_scree_has_the_error_bars_of_north(cube):
     assert line.axes.get_yscale() == "log"
 
 
+def test_scree_of_no_variance_has_no_logarithms(cube):
+    model = Model(cube)
+    model.explained_variance_ = 0 * model.explained_variance_
+    line, *_ = ck.plotting.scree(model).lines
+    assert line.axes.get_yscale() == "linear"
+    np.testing.assert_array_equal(line.get_ydata(), 0)
+
+
 def test_scores_draw_two_components_without_missing_pixels(cube):
     pixels = cube.isel(wavelength=slice(3)).rename(wavelength="component").copy()
     pixels = pixels.drop_vars("component")

@@ -71,6 +71,16 @@ def test_a_concave_spectrum_is_its_own_continuum():
     np.testing.assert_allclose(ck.remove_continuum(cube), 1, rtol=1e-12)
 
 
+def test_no_sample_of_a_straight_line_lies_above_it():
+    rng = np.random.default_rng(0)
+    x = np.cumsum(rng.uniform(1, 9, 60))
+    values = rng.uniform(1, 2, (50, 1)) + rng.uniform(-0.002, 0.002, (50, 1)) * x
+    cube = xr.DataArray(values, {"wavelength": x}, ("y", "wavelength"))
+    ratio = ck.remove_continuum(cube)
+    assert ratio.max() == 1  # to the bit
+    np.testing.assert_allclose(ratio, 1, rtol=1e-13)
+
+
 def test_a_hull_that_is_not_positive_gives_nan():
     x = [400.0, 500.0, 600.0]
     cube = xr.DataArray(
@@ -316,6 +326,17 @@ def test_references_must_have_the_bands_and_one_dim(make_cube):
         ck.spectral_angle(cube, cube)
     with pytest.raises(TypeError, match=r"the reference is a numpy\.ndarray"):
         ck.spectral_angle(cube, cube.values[0, 0])
+
+
+def test_a_reference_without_coordinate_is_given_that_of_the_cube(make_cube):
+    cube = make_cube()
+    bare = cube[1, 2].drop_vars("wavelength")
+    with pytest.raises(
+        ck.CoordinateError, match=r"reference\.assign_coords\(wavelength=cube\['wave"
+    ):
+        ck.spectral_angle(cube, bare)
+    repaired = bare.assign_coords(wavelength=cube["wavelength"])
+    assert ck.spectral_angle(cube, repaired)[1, 2] == 0
 
 
 def test_the_repairs_of_references_with_other_dims_work(make_cube):

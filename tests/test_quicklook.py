@@ -66,6 +66,13 @@ def test_quicklook_of_two_bands_and_of_nothing_but_gaps_is_drawn(cube):
     assert "no principal components" in words.get_text()
 
 
+def test_quicklook_of_pixels_that_are_all_the_same_says_so(cube):
+    figure = ck.plotting.quicklook(0 * cube - 0.005)
+    figure.draw_without_rendering()
+    (words,) = figure.axes[3].texts
+    assert "no principal components:\nall spectra are the same." in words.get_text()
+
+
 def test_quicklook_of_spectra_alone_is_refused(cube):
     with pytest.raises(ValueError, match=r"quicklook: the cube has dims .*two besides"):
         ck.plotting.quicklook(cube[0])
@@ -182,6 +189,24 @@ def test_a_plane_is_an_image_a_histogram_and_a_row_of_statistics(run, tmp_path, 
     held = plane[1:]
     every = (held.min(), held.mean(), held.std(), held.max())
     assert row == ["8.33 %", *(f"{float(v):.4g}" for v in every)]
+
+
+@pytest.mark.parametrize("words", [("no/look.png",), ("--html", "no/look.html")])
+def test_a_folder_that_is_not_there_is_named_before_anything_is_drawn(
+    run, monkeypatch, words
+):
+    monkeypatch.setattr(ck.plotting, "quicklook", None)
+    (line,) = run("scene.nc", *words).stderr.splitlines()
+    assert line.startswith("Error: quicklook: there is no folder 'no'.")
+    assert line.endswith("On the command line: mkdir -p FOLDER.")
+
+
+def test_the_viewer_of_a_plane_names_what_draws_it(run, tmp_path, cube):
+    plane = cube.isel(wavelength=60, drop=True)
+    ck.save_cube(plane, tmp_path / "dem.nc", progress=False)
+    done = CliRunner().invoke(main, ["view", "dem.nc", "--no-browser"])
+    assert done.exit_code == 1
+    assert done.stderr.strip().endswith("One plane is drawn by cubekit quicklook.")
 
 
 def test_an_image_of_one_band_is_drawn(run, tmp_path, cube):

@@ -613,14 +613,22 @@ def test_of_many_axes_only_some_matrices_are_kept(cube, monkeypatch):
     assert len(recipe._matrices._known) == 3
 
 
+def test_an_envi_file_keeps_no_recipe_and_that_is_said(tmp_path):
+    path = ck.save_cube(ck.datasets.scene((2, 3)), tmp_path / "cube.hdr")
+    for file in (path, path.with_suffix(".img")):
+        with pytest.raises(ValueError, match="is ENVI, which has no place for one"):
+            ck.Recipe.from_file(file)
+    result = ck.Recipe([{"do": "sort_bands"}])(ck.open_cube(path))
+    ck.save_cube(result, tmp_path / "cube.nc")  # beside a header of its name
+    assert ck.Recipe.from_file(tmp_path / "cube.nc")
+
+
 def test_a_line_that_is_lacking_can_be_pasted():
     for name, action in ACTIONS.items():
         text = f'[[step]]\ndo = "{name}"\n'
         for lacking in action.required:
-            told = f"{name} has no '{lacking}'.* Add a line such as: "
-            with pytest.raises(
-                ck.RecipeError, match=re.escape(name) + told[len(name) :]
-            ) as e:
+            told = rf"{re.escape(name)} has no '{lacking}'\..* Add a line such as: "
+            with pytest.raises(ck.RecipeError, match=told) as caught:
                 ck.Recipe.from_toml(text)
-            text += str(e.value).split("such as: ")[1] + "\n"
+            text += str(caught.value).split("such as: ")[1] + "\n"
         assert len(ck.Recipe.from_toml(text)._steps) == 1

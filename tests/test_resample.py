@@ -65,6 +65,12 @@ def test_constants_and_straight_lines_come_back():
     np.testing.assert_allclose(got, 3 + 0.01 * COARSE, rtol=1e-12)
 
 
+def test_no_response_reaches_farther_than_two_widths():
+    operator = ck.resample_operator(ck.Axis("wavelength", FINE), [600.0], fwhm=10)
+    seen = FINE[operator.support.toarray()[0]]
+    assert (seen.min(), seen.max()) == (580, 620)
+
+
 @given(axis=strategies.axes(min_size=3), data=st.data())
 def test_rows_are_weights_that_sum_to_one(axis, data):
     low, high = np.sort(axis.values)[[0, -1]]

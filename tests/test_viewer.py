@@ -73,18 +73,23 @@ def test_uneven_pixels_are_shown_where_they_are(cube):
     left, right = frame.window[:2]
     step = (right - left) / frame.values.shape[1]
     middle = left + step * (np.arange(frame.values.shape[1]) + 0.5)
-    nearest = [np.abs(x - m).argmin() for m in middle]
+    away = np.sort(np.abs(x - middle[:, None]), axis=1)
+    is_between = np.isclose(away[:, 0], away[:, 1])  # either of the two
+    nearest = np.abs(x - middle[:, None]).argmin(axis=1)
     expected = cube.isel(wavelength=60, x=nearest).sortby("y")
-    same = frame.values[..., 0] == expected.values
-    assert same.mean() > 0.98  # but half way between two
+    same = (frame.values[..., 0] == expected.values).all(axis=0)
+    assert (same | is_between).all()
+    assert is_between.mean() < 0.1
 
 
 def test_a_derivative_is_that_of_the_smoothed_spectra(cube):
     view = View(cube)
     layer = layers.derivative(view.cube, view.axis, 60, Window(9, 3, 2))
-    expected = ck.savgol_filter(cube, 9, 3, deriv=2).isel(wavelength=60).sortby("y")
+    exact = ck.savgol_filter(cube.astype(float), 9, 3, deriv=2)
+    expected = exact.isel(wavelength=60).sortby("y")
+    # in double precision, and then rounded as the cube is
     np.testing.assert_allclose(
-        last(view, layer).values[..., 0], expected, rtol=1e-4, atol=1e-8
+        last(view, layer).values[..., 0], expected, rtol=1e-7, atol=1e-15
     )
     assert layer.label == "surface reflectance (nm$^{-2}$)"
     assert len(layer.bands) == 9
@@ -325,11 +330,12 @@ def test_a_region_gives_the_mean_of_the_pixels_inside(cube):
     assert picked.label == "A, mean of 15"
 
 
-def test_a_triangle_has_half_of_the_pixels(cube):
+def test_a_triangle_has_the_pixels_whose_centres_are_in_it(cube):
     left, right, bottom, top = View(cube).whole
     corners = np.array([left, right, left]), np.array([bottom, bottom, top])
     picked = Collection(View(cube)).add_region(*corners)
-    assert picked.pixels == pytest.approx(24 * 32 / 2, rel=0.05)
+    row, column = np.indices((24, 32)) + 0.5
+    assert picked.pixels == (row / 24 + column / 32 < 1 + 1e-9).sum()
 
 
 def test_a_large_region_is_thinned_and_says_so():

@@ -12,6 +12,15 @@ from cubekit.summary import printable
 
 __all__ = ["Command", "told"]
 
+# what a message says, a parameter of the commands that have more to say, and that
+_TYPED = (
+    ("variable=", "variable", "On the command line: --variable NAME."),
+    ("coord=", "coord", "On the command line: --coord NAME."),
+    ("cube.sortby(", "sort", "On the command line: --sort."),
+    ("mkdir(parents=True)", "overwrite", "On the command line: mkdir -p FOLDER."),
+    ("no spectral coordinate", "port", "One plane is drawn by cubekit quicklook."),
+    ("dataset[", "recipe", 'In the recipe: keep = ["NAME"], above its steps.'),
+)
 # what is told in a line; an ImportError names the extra that is missing
 _TOLD = (CubekitError, ValueError, TypeError, OSError, ImportError)
 
@@ -61,11 +70,9 @@ def told(error: Exception) -> str:
     """
     parameters = click.get_current_context().params
     words = [str(error) or type(error).__name__, *getattr(error, "__notes__", [])]
-    for option in ("variable", "coord"):
-        if f"{option}=" in words[0] and option in parameters:
-            words.append(f"On the command line: --{option} NAME.")
-    if "cube.sortby(" in words[0] and parameters.get("sort") is False:
-        words.append("On the command line: --sort.")
+    for found, parameter, remedy in _TYPED:
+        if found in words[0] and parameter in parameters:
+            words.append(remedy)
     text = " ".join(words)
     for name in parameters:  # a flag
         text = text.replace(f"{name}=True", f"--{name}")

@@ -72,7 +72,7 @@ def derivative(
     \b
     Examples:
       cubekit derivative scene.nc slope.nc
-      cubekit derivative terrain.nc north.nc --coord y --order 2
+      cubekit derivative terrain.nc north.nc --coord y
     """  # noqa: D301  click reads the escape
     cube = opened(source, variable, coord, sort=sort)
     name = Axis.from_cube(cube, coord).name

@@ -115,8 +115,8 @@ def transform(
 ) -> None:
     """Write the scores of IN on the components of MODEL to OUT.
 
-    The scores are the cube with components in place of bands. OUT is netCDF, Zarr or
-    ENVI by its suffix.
+    The scores are the cube with components in place of bands. The bands of IN are those
+    of MODEL, in any order. OUT is netCDF, Zarr or ENVI by its suffix.
 
     \b
     Examples:
@@ -168,11 +168,12 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(facts, indent=2, allow_nan=False))
         return
-    units = found["rmse"].attrs.get("units", "")
+    units = found["rmse"].attrs.get("units", "1")
+    unit = "" if units == "1" else f" {units}"
     click.echo(f"spectra              {facts['n_samples']}")
     click.echo(f"R2 about fit mean    {found['r2_fit_mean'].item():.6f}")
     click.echo(f"R2 about own mean    {found['r2_own_mean'].item():.6f}")
-    click.echo(f"RMSE                 {facts['rmse']:.4g} {units}".rstrip())
+    click.echo(f"RMSE                 {facts['rmse']:.4g}{unit}")
     for number, share in enumerate(shares, 1):
         click.echo(f"component {number:<3}        {share:.4%} of the variance")
 

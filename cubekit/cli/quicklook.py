@@ -69,6 +69,11 @@ def quicklook(
                 f"quicklook: {there} is there already. Nothing was written. Give "
                 "another name, or --overwrite."
             )
+        if not there.parent.is_dir():
+            raise FileNotFoundError(
+                f"quicklook: there is no folder {str(there.parent)!r}. A file needs "
+                "one. Make it first: Path(...).mkdir(parents=True)."
+            )
     if picture is not None:
         figure = Figure(figsize=(15, 8), layout="constrained")
         plotting.quicklook(cube, coord=coord, figure=figure)

@@ -52,9 +52,9 @@ def run(
 
     RECIPE is a text file in TOML: steps, each the name of a function and its arguments.
     It is checked before anything is read. One IN gives one file, OUT, netCDF or Zarr by
-    its suffix (.nc, .zarr). Several give a netCDF file each in the folder OUT, as one
-    does if OUT has no suffix; one that fails does not stop the others, and is named at
-    the end.
+    its suffix (.nc, .zarr), or ENVI (.hdr) if there is one result. Several give a
+    netCDF file each in the folder OUT, as one does if OUT has no suffix; one that fails
+    does not stop the others, and is named at the end.
 
     \b
     A recipe that smooths the spectra, and differentiates what is smooth:

@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 from dask.base import get_scheduler
@@ -23,6 +23,7 @@ from cubekit.io.planning import worker_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cubekit.io.computing import EncodedChunk
     from cubekit.io.formats import ChunkCodec, FileContainer
     from cubekit.io.planning import PlannedVariable
 
@@ -32,9 +33,6 @@ __all__ = [
     "compute_on_cluster",
     "require_room_on_workers",
 ]
-
-# index of a chunk, its bytes unless the worker wrote them, and their checksum
-RemoteChunk: TypeAlias = tuple[tuple[int, ...], bytes | None, int]
 
 _PATIENCE = 30.0  # seconds that a cluster may be without any worker, or unreachable
 _LOOK = 0.02  # seconds between two looks at what has arrived
@@ -88,25 +86,20 @@ class RemoteSink:
 
     def write(
         self, block: Any, region: tuple[slice, ...]
-    ) -> tuple[str, list[RemoteChunk], int]:
-        """Encode the chunks of a block; name of the variable, chunks, bytes."""
-        chunks: list[RemoteChunk] = []
+    ) -> tuple[list[EncodedChunk], int]:
+        """Encode the chunks of a block, without their data once written; its bytes."""
+        chunks: list[EncodedChunk] = []
         nbytes: list[int] = []
 
-        def store(
-            name: str,
-            index: tuple[int, ...],
-            encoded: bytes | memoryview,
-            checksum: int,
-        ) -> None:
+        def store(chunk: EncodedChunk) -> None:
             if self.container is None:
-                chunks.append((index, bytes(encoded), checksum))
+                chunks.append(dataclasses.replace(chunk, data=bytes(chunk.data)))
             else:
-                self.container.write_chunk(name, index, encoded)
-                chunks.append((index, None, checksum))
+                self.container.write_chunk(chunk.variable, chunk.index, chunk.data)
+                chunks.append(dataclasses.replace(chunk, data=b""))
 
         ChunkSink(self.plan, self.codec, store, nbytes.append).write(block, region)
-        return self.plan.variable.name, chunks, sum(nbytes)
+        return chunks, sum(nbytes)
 
 
 def compute_on_cluster(client: Any, sinks: list[Any]) -> Iterator[Any]:

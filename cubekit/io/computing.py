@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -20,9 +21,20 @@ if TYPE_CHECKING:
     from cubekit.io.formats import ChunkCodec
     from cubekit.io.planning import PlannedVariable
 
-__all__ = ["ChunkSink", "Sink", "Store", "compute_chunks", "filled"]
+__all__ = ["ChunkSink", "EncodedChunk", "Sink", "Store", "compute_chunks", "filled"]
 
-Store: TypeAlias = "Callable[[str, tuple[int, ...], bytes | memoryview, int], None]"
+
+@dataclasses.dataclass(frozen=True)
+class EncodedChunk:
+    """A chunk as it is stored."""
+
+    variable: str
+    index: tuple[int, ...]
+    data: bytes | memoryview
+    checksum: int
+
+
+Store: TypeAlias = "Callable[[EncodedChunk], None]"
 
 
 class Sink(Protocol):
@@ -42,8 +54,7 @@ class ChunkSink:
     plan : PlannedVariable
     codec : ChunkCodec
     store : callable
-        Called with the variable, the index of a chunk, its encoded bytes and their
-        checksum; from several threads.
+        Called with each chunk, from several threads.
     report : callable
         Called with the bytes of each block.
     """
@@ -65,7 +76,8 @@ class ChunkSink:
         block = np.asarray(block)
         for index, part in self._chunks(block, region):
             encoded = self.codec.encode(part)
-            self.store(self.plan.variable.name, index, encoded, crc32(encoded))
+            name = self.plan.variable.name
+            self.store(EncodedChunk(name, index, encoded, crc32(encoded)))
         self.report(block.nbytes)
 
     def _chunks(

@@ -7,6 +7,7 @@ HDF5 then adds chunks that are encoded already. What it writes goes through
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +84,16 @@ def _storage(
     return {"chunksizes": chunk, "fletcher32": True}
 
 
+def _payload(planned: list[PlannedVariable]) -> int:
+    """Bytes of all chunks, stored as they are, with their checksums."""
+    return sum(
+        math.prod(-(-n // c) for n, c in zip(p.array.shape, p.chunk, strict=True))
+        * (math.prod(p.chunk) * p.array.dtype.itemsize + 4)
+        for p in planned
+        if p.chunk is not None
+    )
+
+
 class Container:
     """The file on its way to the disk.
 
@@ -92,13 +103,15 @@ class Container:
         Where to write it; nothing is there.
     image : bytes-like
         Its structure.
+    payload : int
+        Bytes of all its chunks, where they are known.
     """
 
-    def __init__(self, path: Path, image: bytes) -> None:
+    def __init__(self, path: Path, image: bytes, payload: int = 0) -> None:
         import h5py  # noqa: PLC0415  heavy
 
         self.path = path
-        self.file = StagedFile(path)
+        self.file = StagedFile(path, payload)
         try:
             self.file.write(memoryview(image))
             self.file.check()
@@ -169,7 +182,8 @@ class NetcdfFormat:
         path: Path, output: Output, planned: list[PlannedVariable], level: Any
     ) -> Container:
         """Begin a file at a path where nothing is."""
-        return Container(path, structure(path.parent, output, planned, level))
+        payload = 0 if level is not None else _payload(planned)
+        return Container(path, structure(path.parent, output, planned, level), payload)
 
     @staticmethod
     def codec(plan: PlannedVariable, level: int | str | None) -> Codec:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["save_envi"]
 
 _CODES = {name: code for code, name in DTYPES.items()}
-_BANDS = ("wavelength", "wavelengths", "wavenumber", "band", "bands")
+_BANDS = ("wavelength", "wavelengths", "wavenumber", "band", "bands", "component")
 
 
 def save_envi(

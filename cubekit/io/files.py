@@ -11,16 +11,17 @@ import errno
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-__all__ = ["FILES", "Files", "StagedFile", "write_all"]
+__all__ = ["FILES", "NO_ROOM", "Files", "StagedFile", "write_all"]
 
 
-_HERE, _EXCHANGE = -100, 2  # as in the headers of the systems
+_HERE, _EXCHANGE, _KEEP_SIZE = -100, 2, 1  # as in the headers of the systems
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _PENDING = 2**26  # bytes after which they are sent on to the disk
 
@@ -33,6 +34,20 @@ class Files:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         return os.open(path, flags, 0o666)
+
+    def reserve(self, handle: int, size: int) -> None:
+        """Set room aside for a new file, whose size stays; OSError if there is none.
+
+        Writing takes half of the time where the system need not look for room at each
+        page. Where it has no such call, nothing is done.
+        """
+        libc = _libc()
+        # off_t has 64 bits in the first, if there is one
+        call = getattr(libc, "fallocate64", None) or getattr(libc, "fallocate", None)
+        if call and call(handle, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size)):
+            code = ctypes.get_errno()
+            if code in NO_ROOM:
+                raise OSError(code, os.strerror(code))
 
     def write(self, handle: int, data: memoryview, offset: int) -> int:
         """Write at an offset; return how many bytes were."""
@@ -62,7 +77,7 @@ class Files:
 
     def exchange(self, source: Path, target: Path) -> None:
         """Swap two names in one step; OSError where the system has no such step."""
-        libc = ctypes.CDLL(None, use_errno=True)
+        libc = _libc()
         paths = os.fsencode(source), os.fsencode(target)
         if hasattr(libc, "renameat2"):  # Linux
             status = libc.renameat2(_HERE, paths[0], _HERE, paths[1], _EXCHANGE)
@@ -92,6 +107,11 @@ class Files:
 FILES = Files()
 
 
+def _libc() -> Any:
+    """C library; on Windows, which has none of the calls used here, None."""
+    return None if os.name == "nt" else ctypes.CDLL(None, use_errno=True)
+
+
 def write_all(handle: int, data: bytes | memoryview, offset: int = 0) -> None:
     """Write all of a buffer at an offset."""
     view = memoryview(data)
@@ -106,9 +126,16 @@ class StagedFile(io.RawIOBase):
     HDF5 cannot be trusted with an error: it may forget it, or end the process. So the
     first error is kept for `check`, and what comes after is kept in memory. What is
     written goes on to the disk meanwhile, so that little is left to wait for.
+
+    Parameters
+    ----------
+    path : Path
+        Where nothing is.
+    least : int
+        Bytes that it will have at least.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, least: int = 0) -> None:
         super().__init__()
         self.name = str(path)
         self.error: BaseException | None = None
@@ -119,6 +146,12 @@ class StagedFile(io.RawIOBase):
         self._pending = 0
         self._flusher = ThreadPoolExecutor(1)
         self._flush: Future[None] | None = None
+        if least:
+            try:
+                FILES.reserve(self._handle, least)
+            except BaseException:
+                self.close()
+                raise
 
     def check(self) -> None:
         """Raise the first error there was."""

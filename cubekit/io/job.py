@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,7 @@ from cubekit.io.source import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cubekit.io.computing import EncodedChunk
     from cubekit.io.formats import FileContainer, Format
     from cubekit.io.planning import PlannedVariable
     from cubekit.io.preparing import Output
@@ -54,18 +56,8 @@ class Job:
     def write(self, path: Path) -> None:
         """Write the file as blocks are computed, and read it back."""
         with self._container(path) as container:
-
-            def store(
-                name: str,
-                index: tuple[int, ...],
-                encoded: bytes | memoryview,
-                checksum: int,
-            ) -> None:
-                self.checksums[name][index] = checksum
-                container.write_chunk(name, index, encoded)
-
             shared = container if self.form.on_workers else None
-            self._compute(store, container=shared)
+            self._compute(partial(self._add, container), container=shared)
             self._finish(container)
 
     def write_resumably(
@@ -82,10 +74,13 @@ class Job:
             journal.commit()
             self.output.attrs["history"] = journal.first["history"]
             with self._container(path) as container:
-                for name, index, encoded, checksum in journal.chunks():
-                    self.checksums[name][index] = checksum
-                    container.write_chunk(name, index, encoded)
+                for chunk in journal.chunks():
+                    self._add(container, chunk)
                 self._finish(container)
+
+    def _add(self, container: FileContainer, chunk: EncodedChunk) -> None:
+        self.checksums[chunk.variable][chunk.index] = chunk.checksum
+        container.write_chunk(chunk.variable, chunk.index, chunk.data)
 
     def _compute(
         self,
@@ -105,12 +100,12 @@ class Job:
             return
         require_room_on_workers(client, self._in_chunks)
         sinks = [RemoteSink(p, codec, done, container) for p, codec in codecs]
-        for name, chunks, nbytes in compute_on_cluster(client, sinks):
-            for index, encoded, checksum in chunks:
-                if encoded is None:
-                    self.checksums[name][index] = checksum
+        for chunks, nbytes in compute_on_cluster(client, sinks):
+            for chunk in chunks:
+                if container is None:
+                    store(chunk)
                 else:
-                    store(name, index, encoded, checksum)
+                    self.checksums[chunk.variable][chunk.index] = chunk.checksum
             self.report(nbytes)
 
     @property

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cubekit.errors import CorruptFileError, OutputExistsError, ResumeMismatchError
 from cubekit.io.codec import crc32
+from cubekit.io.computing import EncodedChunk
 from cubekit.io.files import FILES, write_all
 from cubekit.io.staging import hold, resume_folder
 
@@ -105,20 +106,15 @@ class Journal:
         # a torn line must not swallow the next one
         self._pending.append("\n")
 
-    def add(
-        self,
-        name: str,
-        index: tuple[int, ...],
-        data: bytes | memoryview,
-        checksum: int,
-    ) -> None:
-        """Keep an encoded chunk."""
+    def add(self, chunk: EncodedChunk) -> None:
+        """Keep a chunk."""
+        data = chunk.data
         with self._lock:
-            entry = _Entry(self._size, len(data), checksum)
+            entry = _Entry(self._size, len(data), chunk.checksum)
             write_all(self._chunks, data, self._size)
             self._size += len(data)
-            self.entries[name, index] = entry
-            self._pending.append(_line([name, list(index), *entry]))
+            self.entries[chunk.variable, chunk.index] = entry
+            self._pending.append(_line([chunk.variable, list(chunk.index), *entry]))
             self._pending_bytes += len(data)
             if (
                 self._pending_bytes > _PENDING
@@ -140,7 +136,7 @@ class Journal:
         name = plan.variable.name
         return all((name, index) in self.entries for index in itertools.product(*grid))
 
-    def chunks(self) -> Iterator[tuple[str, tuple[int, ...], bytes, int]]:
+    def chunks(self) -> Iterator[EncodedChunk]:
         """All chunks, in the order of their places in the cube."""
         for (name, index), entry in sorted(self.entries.items()):
             data = self._read(entry)
@@ -149,7 +145,7 @@ class Journal:
                     f"chunk {index} of {name!r} changed on the disk while it waited. "
                     "The disk is failing. Save again, elsewhere."
                 )
-            yield name, index, data, entry.checksum
+            yield EncodedChunk(name, index, data, entry.checksum)
 
     def close(self) -> None:
         """Close the files; they stay for another run."""

@@ -125,13 +125,12 @@ def open_cube(
     path = _existing(path, "open_cube")
     if path.is_dir():
         return _from_folder(path, variable, chunks, trust)
-    with path.open("rb") as file:
-        start = file.read(8)
+    start = _start(path)
     if start == _NETCDF[0]:
         check_record(path)  # before HDF5 sees it
         if not trust:
             preflight(path)
-    if start[:4] in _NETCDF or start == _NETCDF[0]:
+    if _is_netcdf(start):
         return _from_netcdf(path, variable, chunks)
     envi = find_envi(path)
     if envi is not None:
@@ -163,11 +162,26 @@ def history_of(path: str | os.PathLike[str]) -> str:
                 "read. Give a file of save_cube."
             )
         file = read_store(source)
+    elif not _is_netcdf(_start(source)) and find_envi(source) is not None:
+        raise ValueError(
+            f"history: {source} is ENVI, which has no place for one. netCDF and Zarr "
+            "keep it. Give a file of these."
+        )
     else:
         check_record(source)
         preflight(source)
         file = read_structure(source)
     return str(file.attrs.get("history", ""))
+
+
+def _start(path: Path) -> bytes:
+    """First bytes of a file, which tell its format."""
+    with path.open("rb") as file:
+        return file.read(8)
+
+
+def _is_netcdf(start: bytes) -> bool:
+    return start[:4] in _NETCDF or start == _NETCDF[0]
 
 
 def _existing(path: str | os.PathLike[str], action: str) -> Path:

@@ -14,7 +14,7 @@ import uuid
 from typing import IO, TYPE_CHECKING
 
 from cubekit.errors import DiskFullError, OutputExistsError
-from cubekit.io.files import FILES
+from cubekit.io.files import FILES, NO_ROOM
 
 if sys.platform != "win32":  # where there are no such locks, leftovers stay
     import fcntl
@@ -39,7 +39,6 @@ __all__ = [
 # what file systems without hard links say
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextlib.contextmanager
@@ -234,7 +233,7 @@ def room_errors(target: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL or isinstance(error, DiskFullError):
+        if error.errno not in NO_ROOM or isinstance(error, DiskFullError):
             raise
         raise _full(target, needed, error.errno) from error
     except RuntimeError as error:  # the netCDF library forgets the reason

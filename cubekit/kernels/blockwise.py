@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from cubekit.kernels.deviations import subtract_rows
 from cubekit.kernels.masked import clear, spoil
+from cubekit.kernels.refit import Room
 from cubekit.kernels.repeating import multiply_again
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Blockwise:
         many = False
         # x of a block, in memory that is used again
         room = None if self.in_place else self._room(blocks)
+        sums = Room(self.y.dtype)
         with np.errstate(all="ignore"):  # NaN and Inf are looked for, not warned of
             for block in blocks:
                 part, y = self._of(self.x, block), self._of(self.y, block)
@@ -87,11 +89,11 @@ class Blockwise:
                         few.append(self._places(block, tainted))
                         spectra.append(self._taken(x, tainted))
                 if many:  # one block with many tainted spectra seldom comes alone
-                    bad = self._localise(self._copied(part, room), y, outputs)
+                    bad = self._localise(self._copied(part, room), y, outputs, sums)
                     many = bool(4 * np.count_nonzero(bad) > bad.size)
                 self._finish(y)
                 if few and (sum(map(len, few)) > _TAINTED or block is blocks[-1]):
-                    self._mend(np.concatenate(few), spectra)
+                    self._mend(np.concatenate(few), spectra, sums)
                     few, spectra = [], []
 
     def _multiplied(
@@ -117,7 +119,7 @@ class Blockwise:
         totals = [np.add.reduce(y, axis=0) for y in first]
         return np.nonzero(~np.isfinite(functools.reduce(np.add, totals)))
 
-    def _localise(self, x: Array, y: Array, outputs: list[Array]) -> Array:
+    def _localise(self, x: Array, y: Array, outputs: list[Array], sums: Room) -> Array:
         """Multiply spectra with each NaN and Inf held to the outputs it supports.
 
         Returns which spectra had any; `x` is changed.
@@ -130,10 +132,10 @@ class Blockwise:
         if plan.refit is None:
             spoil(y, spoilt)
         else:
-            plan.refit(x, bad, y, spoilt)
+            plan.refit(x, bad, y, spoilt, sums)
         return np.asarray(bad.any(axis=1))
 
-    def _mend(self, hit: Places, spectra: list[Array]) -> None:
+    def _mend(self, hit: Places, spectra: list[Array], sums: Room) -> None:
         """Hold each NaN and Inf of a few spectra to the outputs it supports.
 
         Parameters
@@ -142,6 +144,8 @@ class Blockwise:
             Places of the spectra in (before, after).
         spectra : list of array, (part of hit, n)
             The spectra.
+        sums : Room
+            For sums of fits.
         """
         plan = self.plan
         x = np.concatenate(spectra)
@@ -166,7 +170,7 @@ class Blockwise:
         fitted: Any = np.nan
         if plan.refit is not None:
             y: Array = np.empty(spoilt.shape, self.y.dtype)
-            plan.refit(x, bad, y, spoilt)
+            plan.refit(x, bad, y, spoilt, sums)
             fitted = y.reshape(-1)[place]
         if self.spectra:
             spectrum, output = np.divmod(place, spoilt.shape[1])

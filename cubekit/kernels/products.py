@@ -22,6 +22,8 @@ PRODUCT = 2**18
 # symmetric product, which is slow when it is small
 _TILES = {False: ((16, 32), (32, 64)), True: ((8, 16), (32, 32))}
 _MANY_COLUMNS = 96
+# rows of a product that are computed together: fewer of them take as long
+_TOGETHER = 4
 # terms added one by one: small products know no better way, and their rounding grows
 _DEPTH = 256
 
@@ -84,9 +86,11 @@ def _multiply(a: Array, b: Array, out: Array) -> None:
     """Put a' b into `out`, as the sum of the products of slices of rows."""
     m, n = out.shape
     if m == n > 1:
-        half = m // 2
+        half = -(-m // 2 // _TOGETHER) * _TOGETHER
+        half = half if half < m else m // 2
+        rest = min(half, m - half)  # some rows twice, as that costs nothing
         _multiply(a[:, :half], b, out[:half])
-        _multiply(a[:, half:], b, out[half:])
+        _multiply(a[:, rest:], b, out[rest:])
         return
     depth = _depth(m * n)
     whole = len(a) // depth * depth

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from cubekit.kernels.support import Support
 if TYPE_CHECKING:
     from cubekit.kernels.tiling import Tiling
 
-__all__ = ["LocalFit", "Refit"]
+__all__ = ["LocalFit", "Refit", "Room"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -77,6 +76,19 @@ class LocalFit:
         )
 
 
+class Room:
+    """Memory that one thread uses again: to fill new memory is slow."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.values: Array = np.empty(0, dtype)
+
+    def __call__(self, size: int) -> Array:
+        """Return so many values, whatever they are."""
+        if len(self.values) < size:
+            self.values = np.empty(size, self.values.dtype)
+        return self.values[:size]
+
+
 class Refit:
     """Fit again the windows of some spectra, in which samples are missing.
 
@@ -98,10 +110,11 @@ class Refit:
     def __init__(self, tiling: Tiling, fit: LocalFit, dtype: np.dtype[Any]) -> None:
         self.tiling, self.fit, self.dtype = tiling, fit, dtype
         self.least_determinant = _LEAST if dtype.itemsize > 4 else _LEAST_FLOAT32
-        self._rooms = threading.local()
         self.least = 1 + (fit.deriv if fit.polyorder is None else fit.polyorder)
 
-    def __call__(self, x: Array, bad: Bools, y: Array, spoilt: Bools) -> None:
+    def __call__(
+        self, x: Array, bad: Bools, y: Array, spoilt: Bools, room: Room
+    ) -> None:
         """Put fits in place of the outputs that are spoilt.
 
         Parameters
@@ -114,9 +127,11 @@ class Refit:
             Changed where it is spoilt.
         spoilt : array, as `y`
             Whether any value of the window is missing.
+        room : Room
+            For sums, of the dtype of the results.
         """
         if not self._are_few(bad, spoilt):
-            spoilt = self._solved(x, bad, y, spoilt)
+            spoilt = self._solved(x, bad, y, spoilt, room)
         place = np.unravel_index(np.flatnonzero(spoilt), spoilt.shape)
         for k in range(0, len(place[0]), _WINDOWS_AT_ONCE):
             part = tuple(along[k : k + _WINDOWS_AT_ONCE] for along in place)
@@ -134,14 +149,16 @@ class Refit:
         cost = windows + _MANY_MISSING * (missing - windows)
         return bool(cost < _FEW * spoilt.size)
 
-    def _solved(self, x: Array, bad: Bools, y: Array, spoilt: Bools) -> Bools:
+    def _solved(
+        self, x: Array, bad: Bools, y: Array, spoilt: Bools, room: Room
+    ) -> Bools:
         """Solve normal equations; tell which outputs are left."""
         sums = self._sums
         # windows with no sample next to the output need a look at both sides
         left = ~sums.beside.spoilt(~bad)
         left &= spoilt
         for part in self._parts(y):
-            products, moments, scratch = self._room(y[part].shape)
+            products, moments, scratch = self._in(room, y[part].shape)
             valid = (~bad[part]).astype(y.dtype)
             for weights, source, out in (
                 (sums.products, valid, products),
@@ -156,15 +173,12 @@ class Refit:
             replace(y[part], value, spoilt[part] & ~left[part])
         return left
 
-    def _room(self, shape: tuple[int, ...]) -> list[Array]:
-        """Memory for sums, which this thread uses again: to fill new memory is slow."""
+    def _in(self, room: Room, shape: tuple[int, ...]) -> list[Array]:
+        """Arrays for the products, the moments and scratch of so many windows."""
         size = len(self._sums.values[0])
         counts = (size * (size + 1) // 2, size, 3)
-        needed = sum(counts) * math.prod(shape)
-        room: Array | None = getattr(self._rooms, "room", None)
-        if room is None or len(room) < needed:
-            room = self._rooms.room = np.empty(needed, self.dtype)
-        return np.split(room[:needed].reshape(-1, *shape), np.cumsum(counts)[:-1])
+        values = room(sum(counts) * math.prod(shape))
+        return np.split(values.reshape(-1, *shape), np.cumsum(counts)[:-1])
 
     def _parts(self, y: Array) -> list[tuple[slice, ...]]:
         """Slices of spectra, so few that all sums stay in cache."""

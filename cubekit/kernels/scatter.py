@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubekit.kernels.chunked import filled, thread_count
-from cubekit.kernels.deviations import Deviations, column_sums
+from cubekit.kernels.deviations import Deviations, column_sums, whole_loops
 from cubekit.kernels.layout import memory_order, result_dtype
 from cubekit.kernels.pooling import Moments, merge, pooled_mean, pooled_scatter
 from cubekit.kernels.products import gram, product
@@ -109,6 +109,7 @@ def array_moments(
     size = max(least, min(most, _BLOCK // max(1, bands)))
     if is_chunk:
         size = max(256, min(size, _BLOCK_OF_A_CHUNK // max(1, bands)))
+    size = whole_loops(size, bands)
     size = min(size, max(1, flat.shape[0] * flat.shape[2]))
     work = _Work(Deviations(flat, keep, np.dtype(dtype), size), weights)
     runs = work.runs()
@@ -183,7 +184,7 @@ class _Work:
         """
         if self.weights is not None:
             return None
-        start = self.apart.less(_first(block), np.zeros(self.apart.bands))
+        start = self.apart.copy(_first(block))
         shift = column_sums(start) / self.dtype.type(len(start))
         part = self.apart.less(block, shift)
         count = len(part)

@@ -47,9 +47,15 @@ def used_columns(
 
 
 def cut(matrix: sparse.csr_array, rows: int) -> list[Run]:
-    """Cut a matrix into tiles of some rows, and join those that are alike."""
-    firsts = np.arange(0, matrix.shape[0], rows)
-    stops = np.minimum(firsts + rows, matrix.shape[0])
+    """Cut a matrix into tiles of some rows, and join those that are alike.
+
+    A single row that is left goes with the tile before: BLAS has other ways to multiply
+    a vector, whose bits depend on where the other factor lies.
+    """
+    outputs = matrix.shape[0]
+    firsts = np.arange(0, max(outputs - 1, min(outputs, 1)), rows)
+    stops = np.minimum(firsts + rows, outputs)
+    stops[-1:] = outputs
     begin, end = matrix.indptr[firsts], matrix.indptr[stops]
     filled = begin < end
     start, span, longest = np.zeros((3, len(firsts)), np.intp)

@@ -28,7 +28,9 @@ Array = npt.NDArray[Any]
 
 # outputs a tile, measured best where pixels are contiguous and where spectra are
 _ROWS_PIXELS, _ROWS_SPECTRA = 8, 16
-_SPECTRA_AT_LEAST = 16
+# spectra of a product come in multiples of these: many, so that blocks of them, if they
+# are copied less a shift, are a number of long loops
+_SPECTRA_AT_LEAST, _SPECTRA_AT_ONCE = 16, 512
 # values of a piece where spectra are contiguous, so that it stays in cache
 _PIECE = 2**18
 
@@ -49,7 +51,8 @@ class Tiling:
         if spectra:
             most = min(most, _PIECE // max(1, matrix.shape[1]))
         # spectra of a product
-        self.piece = max(1, most // _SPECTRA_AT_LEAST) * _SPECTRA_AT_LEAST
+        step = _SPECTRA_AT_LEAST if most < 2 * _SPECTRA_AT_ONCE else _SPECTRA_AT_ONCE
+        self.piece = max(1, most // step) * step
 
     def dense(self, data: Array) -> list[Array]:
         """Tiles of each run, with `data` (..., entry) in place of the entries."""

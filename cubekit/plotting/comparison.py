@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cubekit.plotting.labels import label_of, new_axes
+from cubekit.plotting.legends import entries
 from cubekit.plotting.spectra import spectra
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ def comparison(
     ax.set_ylabel(label_of("held-out error", table.rmse.attrs))
     # above the lines: its entries are long; and clear of the power of ten on the left
     ax.legend(
-        fontsize="small", edgecolor="none", loc="lower right", bbox_to_anchor=(1, 1)
+        *entries(ax),
+        fontsize="small",
+        edgecolor="none",
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
     )
     ax.autoscale_view(scalex=False)  # no room for a legend inside
     ax.set_ylim(bottom=0)

@@ -5,24 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-__all__ = ["legend"]
+__all__ = ["entries", "legend"]
 
 _FEW = 5  # entries that find room above the lines; more stand beside them
 _LETTER, _SIGN, _LINE = 0.62, 3.8, 1.6  # of an entry, in sizes of its letters
 
 
+def entries(ax: Axes) -> tuple[list[Artist], list[str]]:
+    """What has a label, and the labels: bad bands last."""
+    found = zip(*ax.get_legend_handles_labels(), strict=True)
+    some = sorted(found, key=lambda entry: entry[0].get_gid() == "bad bands")
+    return [handle for handle, _ in some], [name for _, name in some]
+
+
 def legend(ax: Axes) -> None:
-    """Legend of all that has a label, in rows above the lines, bad bands last.
+    """Legend of all that has a label, in rows above the lines.
 
     Room is made for it inside the axes: outside it would be cut off, or lie on a
     neighbour. Where limits were set by hand, it lies where it hides least.
     """
-    found = zip(*ax.get_legend_handles_labels(), strict=True)
-    entries = sorted(found, key=lambda entry: entry[0].get_gid() == "bad bands")
-    handles = [handle for handle, _ in entries]
-    names = [name for _, name in entries]
+    handles, names = entries(ax)
     drawn = ax.legend(
         handles, names, edgecolor="none", framealpha=0.8, fontsize="small"
     )

@@ -143,7 +143,8 @@ def scree(
         elinewidth=1.5,
         capsize=3,
     )
-    ax.set_yscale("log", nonpositive="clip")
+    if (variance > 0).any():
+        ax.set_yscale("log", nonpositive="clip")
     ax.locator_params(axis="x", integer=True)
     ax.set_xlabel("component (number)")
     ax.set_ylabel(label_of("variance", model.explained_variance_.attrs))

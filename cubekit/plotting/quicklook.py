@@ -143,15 +143,17 @@ def _components(few: xr.DataArray, axis: Axis, row: list[Axes]) -> None:
     """Composite, spectra and variances of principal components."""
     try:
         model = PCA(coord=axis.name).fit(few)
-        first = model.components_.sizes["component"]
-        scores = PCA(min(3, first), coord=axis.name).fit(few).transform(few)
-    except ValueError as error:  # too few spectra without a missing value
+        if not model.explained_variance_.values.any():
+            raise ValueError("all spectra are the same.")
+    except ValueError as error:  # or too few without a missing value
         for ax in row:
             ax.set_axis_off()
         words = f"no principal components:\n{error}"
         said = row[0].text(0, 1, words, va="top", wrap=True, transform=row[0].transAxes)
         said.set_in_layout(False)  # it may run over all three
         return
+    first = model.components_.sizes["component"]
+    scores = model.transform(few).isel(component=slice(3))
     if scores.sizes["component"] < 3:
         image(scores, 1, ax=row[0])
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class Matrices:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[Hashable, Any] = {}
+        self._changing = threading.Lock()  # files are worked on in threads
 
     def __reduce__(self) -> tuple[type[Matrices], tuple[Path]]:
         """Return how a copy, also in another process, begins: with nothing known."""
@@ -103,9 +105,10 @@ class Matrices:
             return self._known[key]
         except KeyError:
             value = build()
-        while len(self._known) >= _KEPT:
-            self._known.pop(next(iter(self._known)), None)
-        return self._known.setdefault(key, value)
+        with self._changing:
+            while len(self._known) >= _KEPT:
+                del self._known[next(iter(self._known))]
+            return self._known.setdefault(key, value)
 
 
 def is_matrix(step: Step) -> bool:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cubekit.arguments import require_dataarray, require_real
 from cubekit.axis import Axis
+from cubekit.errors import CoordinateError
 from cubekit.spectral.whole_spectra import map_spectra
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def spectral_angle(
     TypeError
         If the cube or the reference is no DataArray of real numbers.
     CoordinateError
-        If the coordinate is missing, ambiguous or not strictly monotonic.
+        If the coordinate is missing, ambiguous or not strictly monotonic, in either.
 
     Notes
     -----
@@ -76,7 +77,15 @@ def spectral_angle(
     """
     axis = Axis.from_cube(cube, coord)
     require_dataarray(reference, "spectral_angle", "reference")
-    other = Axis.from_cube(reference, axis.name)
+    try:
+        other = Axis.from_cube(reference, axis.name)
+    except CoordinateError as error:
+        error.add_note(
+            "spectral_angle: this is about the reference. If it lies on the bands of "
+            "the cube: "
+            f"reference.assign_coords({axis.name}=cube[{axis.name!r}])."
+        )
+        raise
     axis.require_equal(
         other,
         "compare the cube with the references",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ImageFigure", "plain"]
 
 # in pixels of the screen
-_HEIGHT = 340  # of the image itself
+_HEIGHT = 320  # of the image itself
 _LEFT, _RIGHT = 80, 100  # room for the numbers of the axis, and of the colour bar
 
 

@@ -34,7 +34,7 @@ _KINDS = {
 _OF_ONE_BAND = {"band", "derivative"}
 _TICK = 30  # ms between two parts of a picture
 _WIDE = "stretch_width"
-_NARROWEST, _WIDEST = 360, 900  # of the spectra, in pixels of the screen
+_NARROWEST, _WIDEST = 340, 900  # of the spectra, in pixels of the screen
 
 
 class Page:
@@ -106,7 +106,7 @@ class Page:
         def slider(name: str, start: int, end: int, value: int, step: int = 1) -> Any:
             limits = {"start": start, "end": end, "value": min(value, end)}
             return widgets.IntSlider(
-                label=name, step=step, min_width=100, sizing_mode=_WIDE, **limits
+                label=name, step=step, min_width=80, sizing_mode=_WIDE, **limits
             )
 
         self.window = slider("window (bands)", 3, longest, 11, 2)
@@ -114,10 +114,10 @@ class Page:
         self.deriv = slider("derivative", 1, 4, 1)
         self.clear = widgets.Button(label="clear", width=80)
         self.csv = widgets.FileDownload(
-            callback=self._csv, filename="spectra.csv", label="CSV", width=110
+            callback=self._csv, filename="spectra.csv", label="CSV", width=90
         )
         self.netcdf = widgets.FileDownload(
-            callback=self._netcdf, filename="spectra.nc", label="netCDF", width=110
+            callback=self._netcdf, filename="spectra.nc", label="netCDF", width=90
         )
         self.csv.disabled = self.netcdf.disabled = True
         self.words = pn.pane.Str("", sizing_mode=_WIDE)

@@ -168,7 +168,7 @@ class Reading:
             # one reading of several chunks uses all cores; a long one keeps others
             # waiting
             if took < patience / 4:
-                batch = min(2 * batch, self._most(some[0]))
+                batch = min(4 * batch, self._most(some[0]))  # within patience
             elif took > patience and batch > 1:
                 batch //= 2
             yield

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from cubekit.reduction.autoencoder.spectra import Pool
-from cubekit.reduction.projection import Projection
+    from cubekit.reduction.projection import Projection
 
 __all__ = ["cubes_to_fit", "require_beta", "require_spectra", "require_widths"]
 
