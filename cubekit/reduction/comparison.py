@@ -80,12 +80,13 @@ def compare_reductions(
     name = "compare_reductions"
     require_real(cube, name)
     require_integer(name, "seed", seed, 0)
-    if not isinstance(models, Iterable):
+    given: Any = models
+    if not isinstance(given, Iterable):
         raise TypeError(
-            f"{name}: models is a {type(models).__name__}. Several are compared. Give "
+            f"{name}: models is a {type(given).__name__}. Several are compared. Give "
             "a list, also of one: [PCA(5)]."
         )
-    chosen = list(models)
+    chosen = list(given)
     for model in chosen:
         if not isinstance(model, FittedReduction):
             found = "class" if isinstance(model, type) else type(model).__qualname__
