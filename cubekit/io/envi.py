@@ -19,15 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = [
-    "DTYPES",
-    "INTERLEAVES",
-    "data_files",
-    "envi_units",
-    "find_envi",
-    "header_files",
-    "read_envi",
-]
+__all__ = ["DTYPES", "INTERLEAVES", "envi_units", "read_envi"]
 
 DTYPES = {
     1: "u1",
@@ -48,7 +40,6 @@ INTERLEAVES = {
     "bil": ("y", "band", "x"),
     "bip": ("y", "x", "band"),
 }
-_DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bil", ".bip", ".bsq", ".sli", ".bin")
 # what ENVI spells in a way of its own
 _UNITS = {
     "millimeters": "mm",
@@ -64,45 +55,6 @@ def envi_units(stated: object) -> str | None:
     """Short name of units as an ENVI header spells them, in any case."""
     word = str(stated).strip().lower()
     return _UNITS.get(word) or spectral_units(word) or spectral_units(stated)
-
-
-def find_envi(path: Path) -> tuple[Path, Path] | None:
-    """Header and data file of an ENVI cube, given one of them; None if it is none."""
-    if path.suffix.lower() == ".hdr":
-        if not _is_header(path):
-            return None
-        found = [p for p in data_files(path) if p.is_file()]
-        if not found:
-            raise FileNotFoundError(
-                f"{path} is an ENVI header without data. There is no {path.stem} "
-                f"beside it, alone or with {', '.join(_DATA_SUFFIXES[1:])}. Put the "
-                "data file there, or open the data file itself."
-            )
-        return path, found[0]
-    for header in header_files(path):
-        if header.is_file() and _is_header(header):
-            return header, path
-    return None
-
-
-def data_files(header: Path) -> list[Path]:
-    """Where the data of a header may lie, in the order in which one looks."""
-    beside = [header.with_suffix(s) for s in _DATA_SUFFIXES]
-    return beside + [header.with_suffix(s.upper()) for s in _DATA_SUFFIXES[1:]]
-
-
-def header_files(data: Path) -> list[Path]:
-    """Where the header of a data file may lie, in the order in which one looks."""
-    return [
-        place
-        for suffix in (".hdr", ".HDR")
-        for place in (data.with_name(data.name + suffix), data.with_suffix(suffix))
-    ]
-
-
-def _is_header(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(64).lstrip(b"\xef\xbb\xbf \r\n").startswith(b"ENVI")
 
 
 def read_envi(header: Path, data: Path) -> FileCube:

@@ -18,7 +18,8 @@ from cubekit.axis import Axis
 from cubekit.errors import CoordinateError, WriteVerifyError
 from cubekit.io.codec import crc32
 from cubekit.io.computing import compute_chunks
-from cubekit.io.envi import DTYPES, INTERLEAVES, data_files, header_files, read_envi
+from cubekit.io.envi import DTYPES, INTERLEAVES, read_envi
+from cubekit.io.envi_files import data_files, header_files
 from cubekit.io.envi_header import header_text
 from cubekit.io.files import FILES, write_all
 from cubekit.io.layout import block_shape

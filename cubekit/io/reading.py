@@ -13,7 +13,8 @@ from cubekit.axis import Axis
 from cubekit.errors import CoordinateError, CorruptFileError
 from cubekit.io.cfcube import as_coordinate, choose_variable, cube_coords
 from cubekit.io.direct import direct_readers
-from cubekit.io.envi import find_envi, read_envi
+from cubekit.io.envi import read_envi
+from cubekit.io.envi_files import find_envi
 from cubekit.io.geotiff import is_tiff, read_geotiff
 from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import NetcdfReader, read_structure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cubekit.io.envi import find_envi
+from cubekit.io.envi_files import find_envi
 
 if TYPE_CHECKING:
     from pathlib import Path
