@@ -735,6 +735,20 @@ def test_a_fit_of_more_latents_than_bands_says_how_many_there_are():
         ck.Autoencoder(9).fit(cube)
 
 
+@pytest.mark.filterwarnings("ignore:Autoencoder.fit")  # an epoch is too few
+@pytest.mark.parametrize("shape", [(2, 2), (40, 40)])
+def test_few_spectra_take_hardly_more_steps_than_many(shape, monkeypatch):
+    import torch  # noqa: PLC0415
+
+    steps, step = [], torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self: (steps.append(1), step(self))
+    )
+    cube = ck.datasets.scene(shape).isel(wavelength=slice(0, 4))
+    ck.Autoencoder(2, epochs=1).fit(cube)
+    assert 0 < len(steps) <= 256  # of all spectra, or of 1024 at a time
+
+
 def test_no_spectra_cannot_be_drawn():
     cube = ck.datasets.scene((6, 8)).isel(wavelength=slice(0, 9))
     network = ck.Autoencoder(2, epochs=1).fit(cube)

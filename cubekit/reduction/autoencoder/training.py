@@ -30,6 +30,7 @@ __all__ = ["Schedule", "Trained", "train"]
 Real = npt.NDArray[np.float64]
 
 _EPOCH = (2**16, 2**17)  # spectra in an epoch, taken again if there are fewer
+_ROUNDS = 256  # of an epoch at most: four spectra would be taken 16384 times
 _PATIENCE = 8  # epochs without a gain, before steps become smaller
 _SMALLER, _REDUCTIONS = 0.3, 3
 _GAIN = 5e-4  # relative, in the mean squared error, that counts as one
@@ -188,7 +189,7 @@ class _Training:
         """Places in the pool: shuffled, all alike often, in batches of one size."""
         many = len(self.pool.train)
         least, most = _EPOCH
-        rounds = max(1, least // many)
+        rounds = min(max(1, least // many), _ROUNDS)
         order = np.concatenate([self.rng.permutation(many) for _ in range(rounds)])
         order = order[: max(most, size)]
         stop = len(order) - len(order) % size
