@@ -105,7 +105,9 @@ def test_a_coordinate_is_asked_for_by_its_name(cube, name, coord):
         call(ask, cube)
 
 
-@pytest.mark.parametrize("model", [ck.PCA, ck.MNF, ck.Autoencoder])
+@pytest.mark.parametrize(
+    "model", [ck.PCA, ck.MNF, pytest.param(ck.Autoencoder, marks=pytest.mark.torch)]
+)
 @pytest.mark.parametrize("given", [None, 3, np.ones((2, 2)), xr.Dataset()])
 def test_models_are_fitted_to_cubes(model, given):
     with pytest.raises(TypeError, match="needs a DataArray"):
