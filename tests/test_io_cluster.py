@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import cubekit as ck
+from cubekit.io import cluster
 from cubekit.io.cluster import _Watch
 
 
@@ -53,6 +54,19 @@ def test_what_is_cancelled_by_others_is_a_lost_cluster(client):
         raise asyncio.CancelledError
 
     with pytest.raises(ck.ClusterError, match="the cluster is lost: its scheduler is"):
+        _Watch(client).waited(gather)
+
+
+def test_a_scheduler_that_is_out_of_reach_is_lost_after_some_patience(
+    client, monkeypatch
+):
+    monkeypatch.setattr(cluster, "_PATIENCE", 2.0)
+
+    async def gather():
+        client.status, client.scheduler_info = "connecting", lambda n_workers: {}
+        await asyncio.Event().wait()
+
+    with pytest.raises(ck.ClusterError, match="no workers for 2 seconds"):
         _Watch(client).waited(gather)
 
 

@@ -183,7 +183,11 @@ class _Watch:
             except TimeoutError:
                 if task.done():
                     raise
-                self.look()
+                try:
+                    self.look()
+                except ClusterError:
+                    task.cancel()
+                    raise
                 left = set(_workers(self._client))
                 if there - left:
                     task.cancel()
@@ -198,7 +202,8 @@ class _Watch:
 
 
 def _workers(client: Any) -> dict[str, Any]:
-    info: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    """What is known of each worker: nothing while there is no scheduler to ask."""
+    info: dict[str, Any] = client.scheduler_info(n_workers=-1).get("workers", {})
     return info
 
 
