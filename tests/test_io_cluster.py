@@ -26,6 +26,8 @@ def client():
         workers=workers,
         scheduler_info=lambda n_workers: {"workers": dict(workers)},
     )
+    # what was cancelled ends first
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
