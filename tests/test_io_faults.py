@@ -7,6 +7,7 @@ the system calls themselves.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -18,6 +19,7 @@ import textwrap
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -380,11 +382,23 @@ def test_w16_room_that_is_set_aside_is_no_part_of_the_file(tmp_path):
     assert (tmp_path / "new").read_bytes() == bytes(10) + b"here"
 
 
-def test_w16_without_a_call_for_it_no_room_is_set_aside(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_libc", lambda: None)
-    FILES.reserve(-1, 2**20)
-    monkeypatch.undo()
-    FILES.reserve(-1, 2**20)  # any other reason than want of room: writing tells
+@pytest.mark.parametrize("has_call", [False, True], ids=["no call", "not on this disk"])
+def test_w16_where_no_room_can_be_set_aside_it_is_written_all_the_same(
+    make_cube, tmp_path, monkeypatch, has_call
+):
+    asked = []
+
+    def refuse(handle, *_):
+        asked.append(handle)
+        ctypes.set_errno(errno.EOPNOTSUPP)
+        return -1
+
+    library = SimpleNamespace(fallocate=refuse) if has_call else None
+    monkeypatch.setattr(files, "_libc", lambda: library)
+    cube = make_cube()
+    path = ck.save_cube(cube, tmp_path / "out.nc", compression=None)
+    assert len(asked) == has_call
+    xr.testing.assert_equal(ck.open_cube(path), cube)
 
 
 def test_w11_order_is_write_fsync_move_fsync_of_the_folder(
