@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,6 +26,7 @@ from cubekit.integration.equations import compact_equations, same_equations
 from cubekit.integration.normal import NormalEquations
 from cubekit.integration.solver import GradientSolver, Solution
 from cubekit.operators.attributes import METRIC, derived_attrs, units_of
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -270,13 +270,12 @@ def _solve(
             found = solver.solve_weighted(part, weight)
             iterations[band], residual[band] = found.iterations, found.residual
             if found.residual > solver.tolerance:
-                warnings.warn(
+                warn_caller(
                     f"{_NAME}: conjugate gradients stopped after {found.iterations} "
                     f"iterations at a residual of {found.residual:.1e}; the tolerance "
                     f"is {solver.tolerance:g}. Bring the coordinates to steps of like "
                     "size, or raise max_iterations or tolerance.",
                     RuntimeWarning,
-                    stacklevel=2,
                 )
         if inconsistency:
             curl[band] = solver.inconsistency(part, found.field, weight)

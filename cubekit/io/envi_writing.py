@@ -6,7 +6,6 @@ import itertools
 import math
 import os
 import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ from cubekit.io.staging import (
     room_errors,
     staging,
 )
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +67,9 @@ def save_envi(
     plan = _planned(variable, tuple(dims.get(d) for d in INTERLEAVES[kind]))
     text, lost = header_text(one, dims, kind, _CODES[plan.array.dtype.str[1:]])
     if lost:
-        warnings.warn(
+        warn_caller(
             f"save_cube: ENVI has no place for {', '.join(map(repr, lost))}: not in "
             f"{header.name}. netCDF and Zarr keep everything.",
-            stacklevel=3,
         )
     check_room(target, plan.nbytes)
     label = target.name.encode("unicode_escape").decode()

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import math
 import re
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from cubekit.io.layout import (
 from cubekit.io.lineage import file_arrays, held_bytes, largest_read
 from cubekit.io.preparing import prepared
 from cubekit.io.target import require_labelled
+from cubekit.warned import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -301,12 +301,11 @@ def warn_if_read_often(plans: list[PlannedVariable]) -> None:
     """Warn where chunks of the source lie across the blocks, and it matters."""
     factor = max([1.0, *(_times_read(p) for p in plans if p.in_chunks)])
     if factor > 2 and factor * sum(p.nbytes for p in plans) > _MATTERS:
-        warnings.warn(
+        warn_caller(
             "save_cube: the chunks of the source lie across the blocks: each is "
             f"decoded about {factor:.0f} times. Larger blocks need fewer, "
             "open_cube(..., chunks=...). If the file is used more than once, rewrite "
             'it first: cubekit.rechunk(..., layout="balanced").',
-            stacklevel=3,
         )
 
 
