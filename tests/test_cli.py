@@ -91,6 +91,13 @@ def test_demo_picture_is_not_blank(run, scene):
     assert 0.05 < np.mean(pixels.min(axis=-1) < 0.95) < 0.9
 
 
+def test_demo_picture_has_labels_that_are_not_cut_off(run):
+    run("demo")
+    pixels = matplotlib.image.imread("cubekit-demo/demo.png")[..., :3]
+    for edge in (pixels[:4], pixels[-4:], pixels[:, :4], pixels[:, -4:]):
+        assert (edge == 1).all()
+
+
 def test_demo_can_be_run_again(run, scene):
     assert run("demo", "--input", scene).exit_code == 0
     again = run("demo", "--input", scene, "--window-length", 21)

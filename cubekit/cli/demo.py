@@ -142,7 +142,8 @@ def _picture(cube: xr.DataArray, coord: str, file: Path, picture: Path) -> Path:
     smooth, slope = (open_cube(file, variable=name) for name in ("smooth", "slope"))
     slope = slope.assign_attrs(long_name=cube.attrs.get("long_name", cube.name))
     plotting.overview(cube, smooth, slope, coord=coord, figure=figure)
-    figure.savefig(picture, dpi=120)
+    # constrained layout cuts labels off beside images of equal scales
+    figure.savefig(picture, dpi=120, bbox_inches="tight")
     return picture
 
 
