@@ -29,6 +29,13 @@ def banded(n=N, width=7, seed=0):
     )
 
 
+def projection(n=N, rows=5, step=1):
+    """Matrix of a few outputs that meet every input, or every so many of them."""
+    matrix = np.zeros((rows, n))
+    matrix[:, ::step] = np.random.default_rng(0).normal(size=matrix[:, ::step].shape)
+    return sparse.csr_array(matrix)
+
+
 def dense_product(matrix, x, axis):
     return np.moveaxis(np.tensordot(matrix.toarray(), x, (1, axis)), 0, axis)
 
@@ -164,13 +171,17 @@ def test_the_bits_are_kept_by_the_products_of_another_processor():
 
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("share", [0.0003, 0.02, 0.9])
-def test_few_and_many_tainted_spectra_leave_the_other_outputs_as_they_are(axis, share):
-    matrix = banded()
+@pytest.mark.parametrize("bad_value", [np.nan, -np.inf])
+@pytest.mark.parametrize("kind", ["banded", "projection"])
+def test_few_and_many_tainted_spectra_leave_the_other_outputs_as_they_are(
+    axis, share, bad_value, kind
+):
+    matrix = banded() if kind == "banded" else projection()
     rng = np.random.default_rng(6)
     x = rng.normal(size=(9000, N)).astype(np.float32)
     bad = rng.random(x.shape) < share / N * 5
     bad[4000:6000] = rng.random((2000, N)) < 0.1  # many in some blocks in any case
-    spoilt = np.where(bad, np.float32(np.nan), x)
+    spoilt = np.where(bad, np.float32(bad_value), x)
     if axis == 0:
         x, spoilt = np.ascontiguousarray(x.T), np.ascontiguousarray(spoilt.T)
     offset = np.arange(matrix.shape[0], dtype=np.float64)
@@ -277,6 +288,42 @@ def test_wide_and_narrow_windows_take_the_same_road(width, axis):
     np.testing.assert_allclose(
         kernels.contract(x, matrix, axis), dense_product(matrix, x, axis), atol=1e-12
     )
+
+
+@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize(
+    "matrix", [banded(), *map(projection, [N] * 3, [5, 40, 5], [1, 1, 2])]
+)
+@pytest.mark.parametrize("shift_last", [False, True])
+@pytest.mark.parametrize("chunks", [None, (2, 2, 2), (-1, -1, -1)])
+def test_what_is_taken_off_first_or_last_is_the_shift(
+    number, matrix, shift_last, chunks
+):
+    axis, x = next(itertools.islice(layouts(), number, None))
+    rng = np.random.default_rng(2)
+    shift, offset = rng.normal(size=N), rng.normal(size=matrix.shape[0])
+    at = [-1 if k == axis else 1 for k in range(3)]
+    exact = dense_product(matrix, x - shift.reshape(at), axis) + offset.reshape(at)
+    data = x if chunks is None else da.from_array(x, chunks)
+    got = kernels.contract(
+        data, matrix, axis, shift=shift, offset=offset, shift_last=shift_last
+    )
+    np.testing.assert_allclose(got, exact, atol=1e-12)
+
+
+def test_a_shift_of_spectra_is_taken_off_last_where_that_may_be():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(1000, N)).astype(np.float32)
+    shift = np.full(N, 0.1)
+    last = kernels.contract(x, projection(), 1, offset=-(projection() @ shift))
+    for may, same in ((True, True), (False, False)):
+        got = kernels.contract(x, projection(), 1, shift=shift, shift_last=may)
+        assert np.array_equal(got, last) == same
+    many = [  # of several tiles, which read spectra more than once
+        kernels.contract(x, projection(rows=40), 1, shift=shift, shift_last=may)
+        for may in (True, False)
+    ]
+    np.testing.assert_array_equal(*many)
 
 
 @pytest.mark.parametrize("axis", [0, 2])

@@ -267,6 +267,29 @@ def test_scores_of_float32_keep_their_digits_under_an_offset():
     assert abs(scores - exact).max() < 3e-6
 
 
+@pytest.mark.parametrize("reduction", [ck.PCA, ck.MNF])
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_lose_two_bits_to_the_mean_at_most(reduction, seed):
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(200, 250, 12)) * np.linspace(1, 3, 12)
+    noise -= noise.mean(axis=(0, 1))
+    mean = noise.std(axis=(0, 1)) * rng.choice([-1, 1], 12)
+    error, last = [], []
+    for factor in (0, 0.5, 1, 2, 4, 8, 100):
+        data = as_cube((noise + factor * mean).astype("float32"))
+        model = reduction().fit(data)
+        scores = model.transform(data).values
+        weights = model.operator.matrix.toarray()
+        exact = (data.astype("float64") - model.mean_).values @ weights.T
+        error.append(np.sqrt(((scores - exact) ** 2).mean(axis=(0, 1))))
+        first = model.operator.affine(data, shift=model.mean_.values)
+        last.append((scores != first.values).any())
+    assert last[1:3] == [True, True]
+    assert last[-2:] == [False, False]
+    # a little more than four times, as products add in an order of their own
+    assert (np.array(error) < 5 * error[0]).all()
+
+
 def test_the_residual_of_float32_keeps_its_digits_under_an_offset():
     data = offset_data("float32", 3000, SD)
     pca = ck.PCA(3).fit(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +12,6 @@ from cubekit import kernels
 from cubekit.integration.regions import slabs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from scipy import sparse
 
 __all__ = ["AxisPair", "NormalEquations", "contract"]
@@ -103,7 +100,8 @@ class NormalEquations:
                     equation *= rows[k][part]
                 total[part] += contract(equation, back, k)
 
-            _each(add, slabs(total.shape, k))  # so that no plane is made on the way
+            parts = list(slabs(total.shape, k))  # so that no plane is made on the way
+            kernels.shared_out(add, parts, kernels.thread_count())
         return total
 
     def covered(self, rows: list[Array]) -> npt.NDArray[np.bool_]:
@@ -115,18 +113,6 @@ class NormalEquations:
                 counts = (row[part] > 0).astype(np.float32)
                 covered[part] |= contract(counts, reach, k) > 0
         return covered
-
-
-def _each(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
-    """Do some work on each part of a grid, several at a time."""
-    parts = list(parts)
-    threads = min(len(parts), kernels.thread_count())
-    if threads == 1:
-        for part in parts:
-            work(part)
-        return
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, parts))
 
 
 def contract(x: Array, matrix: sparse.csr_array, axis: int) -> Floats:

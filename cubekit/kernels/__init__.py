@@ -8,6 +8,7 @@ from cubekit.kernels.pieces import in_pieces, whole_along
 from cubekit.kernels.pooling import Moments, merge
 from cubekit.kernels.refit import LocalFit
 from cubekit.kernels.scatter import moments
+from cubekit.kernels.sharing import shared_out
 from cubekit.kernels.sketch import Product, scatter_product
 from cubekit.kernels.stack import Component, contract_each, contract_stack
 from cubekit.kernels.symmetric import eigenvalues
@@ -32,6 +33,7 @@ __all__ = [
     "moments",
     "neighbours",
     "scatter_product",
+    "shared_out",
     "solve",
     "take",
     "thread_count",

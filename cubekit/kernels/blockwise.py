@@ -6,7 +6,6 @@ any are multiplied again with zeros in their place.
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
 import itertools
 import math
@@ -19,6 +18,7 @@ from cubekit.kernels.deviations import subtract_rows
 from cubekit.kernels.masked import clear, spoil
 from cubekit.kernels.refit import Room
 from cubekit.kernels.repeating import multiply_again
+from cubekit.kernels.sharing import shared_out
 
 if TYPE_CHECKING:
     from cubekit.kernels.plan import Plan
@@ -53,14 +53,10 @@ class Blockwise:
         """Multiply all blocks; then `y` is whole."""
         blocks = self._blocks()
         threads = min(threads, len(blocks), 1 + self.x.size // _SAMPLES_WORTH_A_THREAD)
-        if threads == 1:
-            self._run(blocks)
-            return
         # in one piece each: threads that write side by side wait for the same pages
         edges = [k * len(blocks) // threads for k in range(threads + 1)]
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            parts = [blocks[a:b] for a, b in itertools.pairwise(edges)]
-            list(pool.map(self._run, parts))
+        pieces = [blocks[a:b] for a, b in itertools.pairwise(edges)]
+        shared_out(self._run, pieces, threads)
 
     def _run(self, blocks: list[Block]) -> None:
         x_views = self.plan.tiling.inputs(self.x) if self.in_place else []
@@ -101,7 +97,7 @@ class Blockwise:
     ) -> tuple[Places, ...]:
         """Multiply a block as it is; tell which spectra had NaN or Inf."""
         # one sum of many tells if there is any; only then is one for each worth it
-        if self.spectra and self.in_place:
+        if self.spectra and self.in_place and not self.plan.once:
             # it brings the block into the cache; einsum, since a BLAS dot product may
             # start threads
             size = math.gcd(len(x), _SUMMED)
@@ -202,8 +198,8 @@ class Blockwise:
 
     def _finish(self, y: Array) -> None:
         plan = self.plan
-        if plan.offset is not None and self.spectra:
-            subtract_rows(y, -plan.offset, y)
+        if plan.minus_offset is not None:
+            subtract_rows(y, plan.minus_offset, y)
         elif plan.offset is not None:
             y += plan.offset[:, None]
         if len(plan.undefined):

@@ -49,6 +49,7 @@ def contract(
     fit: LocalFit | None = None,
     shift: Array | None = None,
     offset: Array | None = None,
+    shift_last: bool = False,
     out: Array | None = None,
 ) -> Array | da.Array:
     """Contract `matrix` into one axis; a Dask array stays one, with nothing computed.
@@ -70,6 +71,9 @@ def contract(
         Taken off `x` before the product.
     offset : array, (m,), optional
         Added to the product.
+    shift_last : bool, default False
+        Whether the shift may be taken off after the product, at the cost of digits,
+        where that is faster.
     out : array, (..., m, ...), optional
         Where to put the result of a NumPy array; see `contract_array`.
 
@@ -80,7 +84,7 @@ def contract(
         `cubekit.kernels.contraction.contract_array`. At most two tasks for each chunk
         are added to a graph.
     """
-    linear = LinearMap(matrix, fit, shift, offset)
+    linear = LinearMap(matrix, fit, shift, offset, shift_last)
     if not isinstance(x, da.Array):
         return contract_array(x, linear, axis, threads=thread_count(), out=out)
     x = filled(x)

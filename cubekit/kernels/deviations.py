@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Deviations", "column_sums", "subtract_rows", "whole_loops"]
+__all__ = ["Deviations", "column_sums", "long_row", "subtract_rows", "whole_loops"]
 
 Array = npt.NDArray[Any]
 Block = tuple[slice, slice]
@@ -70,11 +70,8 @@ class Deviations:
             )
             return out.T
         out = self._room((self.size, bands))[:count]
-        if after == 1:
-            subtract_rows(x[..., 0], shift, out)
-        else:
-            spectra = out.reshape(before, after, bands)
-            subtract_rows(x.transpose(0, 2, 1), shift, spectra)
+        spectra = out.reshape(before, after, bands)
+        subtract_rows(x.transpose(0, 2, 1), long_row(shift), spectra)
         return out
 
     def beside_ones(self, part: Array) -> Array:
@@ -107,13 +104,18 @@ class Deviations:
         return room
 
 
+def long_row(row: Array) -> Array:
+    """Row so many times that it makes a loop, for `subtract_rows`."""
+    return np.tile(row, _most_times(len(row), _LOOP))
+
+
 def subtract_rows(x: Array, row: Array, out: Array) -> None:
-    """Put ``x - row`` into `out`, short rows many at a time if they are contiguous."""
+    """Put x (..., band) less a `long_row` into `out`, many at a time if contiguous."""
+    bands = length = out.shape[-1]
     if x.flags.c_contiguous and out.flags.c_contiguous and x.size:
-        times = _times(x.size // len(row), len(row), _LOOP)
-        x, out = x.reshape(-1, times * len(row)), out.reshape(-1, times * len(row))
-        row = np.tile(row, times)
-    np.subtract(x, row, out=out, dtype=out.dtype, casting="unsafe")
+        length *= _times(x.size // bands, bands, _LOOP)
+        x, out = x.reshape(-1, length), out.reshape(-1, length)
+    np.subtract(x, row[:length], out=out, dtype=out.dtype, casting="unsafe")
 
 
 def column_sums(x: Array) -> Array:

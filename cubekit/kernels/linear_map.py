@@ -36,12 +36,16 @@ class LinearMap:
         Taken off before the product, so that nothing cancels after it.
     offset : array, (m,), optional
         Added to the product.
+    shift_last : bool, default False
+        Whether the product of the shift may be taken off the product, where that is
+        faster. It costs as many digits as the shift is larger than what is left.
     """
 
     matrix: sparse.csr_array
     fit: LocalFit | None = None
     shift: Array | None = None
     offset: Array | None = None
+    shift_last: bool = False
 
     def __post_init__(self) -> None:
         """Begin with no plan."""
@@ -49,13 +53,17 @@ class LinearMap:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Leave plans behind: they are long, and soon made again."""
-        return LinearMap, (self.matrix, self.fit, self.shift, self.offset)
+        return LinearMap, self._parts
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Return what a result depends on."""
         matrix = self.matrix
         stored = (matrix.shape, matrix.indptr, matrix.indices, matrix.data)
-        return (*stored, self.fit, self.shift, self.offset)
+        return (*stored, *self._parts[1:])
+
+    @property
+    def _parts(self) -> tuple[Any, ...]:
+        return self.matrix, self.fit, self.shift, self.offset, self.shift_last
 
     def plan(self, dtype: np.dtype[Any], *, spectra: bool) -> Plan:
         """Plan for results of a dtype, made once; see `Plan`."""
@@ -69,6 +77,7 @@ class LinearMap:
                 fit=self.fit,
                 shift=self.shift,
                 offset=self.offset,
+                shift_last=self.shift_last,
             )
         return plans[key]
 
@@ -79,6 +88,7 @@ class LinearMap:
             self.fit and self.fit.restricted(rows=slice(start, stop)),
             self.shift,
             None if self.offset is None else self.offset[start:stop],
+            self.shift_last,
         )
 
     def columns(self, keep: Indices) -> LinearMap:
@@ -88,6 +98,7 @@ class LinearMap:
             self.fit and self.fit.restricted(columns=keep),
             None if self.shift is None else self.shift[keep],
             self.offset,
+            self.shift_last,
         )
 
 

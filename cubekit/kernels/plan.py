@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cubekit.kernels.deviations import long_row
 from cubekit.kernels.refit import LocalFit, Refit
 from cubekit.kernels.support import Support
 from cubekit.kernels.tiles import used_columns
@@ -22,8 +23,9 @@ Array = npt.NDArray[Any]
 # wider tiles read so many rows of pixels that a block is copied together first
 _COLUMNS_IN_PLACE = 64
 # values of a block: spectra are read twice, to look for NaN and to multiply, the second
-# time from cache; where a block is copied less a shift, many are worth one call
-_BLOCK, _BLOCK_SHIFTED = 2**18, 2**20
+# time from cache; where they are read once, or copied less a shift, many are worth one
+# call
+_BLOCK, _BLOCK_ONCE = 2**18, 2**20
 # spectra at a multiple of this many bytes share a few lines of the cache, and push one
 # another out of it: a block of them is copied, with a line in between
 _ALIASED, _LINE = 4096, 64
@@ -36,7 +38,7 @@ class Plan:
 
     Parameters
     ----------
-    matrix, fit, shift, offset
+    matrix, fit, shift, offset, shift_last
         As of `LinearMap`.
     dtype : dtype
         Of the results.
@@ -53,19 +55,28 @@ class Plan:
         fit: LocalFit | None,
         shift: Array | None,
         offset: Array | None,
+        shift_last: bool,
     ) -> None:
         self.dtype, self.spectra = dtype, spectra
         self.used, matrix = used_columns(matrix)
+        self.tiling = Tiling(matrix, spectra=spectra)
+        # whether spectra are read by one tile alone
+        self.once = spectra and sum(run.tiles for run in self.tiling.runs) == 1
+        if shift is not None and shift_last and self.once and self.used is None:
+            offset = -(matrix @ shift) if offset is None else offset - matrix @ shift
+            shift = None
         if shift is not None:
             shift = shift if self.used is None else shift[self.used]
             rounded = shift.astype(dtype)
             # what rounding takes from the shift is no error: the offset gives it back
             rest = matrix @ (shift - rounded)
             offset = -rest if offset is None else offset - rest
-            shift = rounded if spectra else rounded[:, None]
+            shift = long_row(rounded) if spectra else rounded[:, None]
         self.shift = shift
-        self.offset = None if offset is None else offset.astype(dtype)
-        self.tiling = Tiling(matrix, spectra=spectra)
+        self.offset = self.minus_offset = None
+        if offset is not None:
+            self.offset = offset.astype(dtype)
+            self.minus_offset = long_row(-self.offset) if spectra else None
         self.support = Support(matrix)
         if fit is not None and self.used is not None:
             fit = fit.restricted(columns=self.used)
@@ -77,7 +88,7 @@ class Plan:
         weights = np.where(undefined, 0, matrix.data).astype(dtype)
         self.weights = self.tiling.dense(weights)
         outputs, inputs = matrix.shape
-        room = _BLOCK if self.shift is None else _BLOCK_SHIFTED
+        room = _BLOCK_ONCE if self.once or self.shift is not None else _BLOCK
         piece = self.tiling.piece
         # spectra of a block of products
         self.size = piece * max(1, room // max(inputs, outputs) // piece)

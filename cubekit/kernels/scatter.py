@@ -8,7 +8,6 @@ or machines.
 
 from __future__ import annotations
 
-import concurrent.futures
 import math
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from cubekit.kernels.deviations import Deviations, column_sums, whole_loops
 from cubekit.kernels.layout import memory_order, result_dtype
 from cubekit.kernels.pooling import Moments, merge, pooled_mean, pooled_scatter
 from cubekit.kernels.products import gram, product
+from cubekit.kernels.sharing import shared_out
 from cubekit.kernels.tree import fold_chunks
 
 __all__ = ["array_moments", "moments"]
@@ -112,11 +112,7 @@ def array_moments(
     size = whole_loops(size, bands)
     size = min(size, max(1, flat.shape[0] * flat.shape[2]))
     work = _Work(Deviations(flat, keep, np.dtype(dtype), size), weights)
-    runs = work.runs()
-    if min(threads, len(runs)) <= 1:
-        return merge([work.run(run) for run in runs])
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        return merge(list(pool.map(work.run, runs)))
+    return merge(shared_out(work.run, work.runs(), threads))
 
 
 class _Part(NamedTuple):

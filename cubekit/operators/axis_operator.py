@@ -159,6 +159,7 @@ class AxisOperator:
         *,
         shift: npt.NDArray[np.float64] | None = None,
         offset: npt.NDArray[np.float64] | None = None,
+        shift_last: bool = False,
     ) -> xr.DataArray:
         """Apply the operator to what is left of a cube beyond a mean, and add another.
 
@@ -171,6 +172,9 @@ class AxisOperator:
             digits, in float32 too.
         offset : array, (output.dim,), optional
             Added to the result.
+        shift_last : bool, default False
+            Whether the shift may be taken off after the product, where that is faster.
+            It costs as many digits as the shift is larger than what is left.
 
         Returns
         -------
@@ -181,7 +185,7 @@ class AxisOperator:
         -----
         **Missing values, chunks, cost:** as applying the operator.
         """
-        return self._applied(cube, shift=shift, offset=offset)
+        return self._applied(cube, shift=shift, offset=offset, shift_last=shift_last)
 
     def _applied(self, cube: xr.DataArray, **how: Any) -> xr.DataArray:
         ends = self.input, self.output

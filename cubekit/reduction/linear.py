@@ -16,6 +16,9 @@ __all__ = ["LinearReduction"]
 
 Array = npt.NDArray[np.float64]
 
+# growth of the rounding of scores up to which the mean may be taken off last: two bits
+_MOST_GROWTH = 4
+
 
 class LinearReduction(FittedReduction):
     """Reduction whose scores are a matrix times what a spectrum has beyond the mean."""
@@ -41,7 +44,20 @@ class LinearReduction(FittedReduction):
 
     def _scores_of(self, cube: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("transform")
-        return self.operator.affine(cube, shift=fitted.on_axis(fitted.mean))
+        return self.operator.affine(
+            cube, shift=fitted.on_axis(fitted.mean), shift_last=self._is_mean_near
+        )
+
+    @property
+    def _is_mean_near(self) -> bool:
+        """Whether scores lose hardly a digit if the mean is taken off last."""
+        moments = self._state.moments
+        if moments is None:
+            return False
+        fitted = self._fitted("transform")
+        covariance = moments.scatter / moments.weight
+        growth = _growth(fitted.forward, fitted.mean, covariance)
+        return bool((growth <= _MOST_GROWTH).all())
 
     def _cube_of(self, scores: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("inverse_transform")
@@ -149,6 +165,21 @@ class LinearReduction(FittedReduction):
             fitted.axis,
             f"inverse of {self._label()}",
         )
+
+
+def _growth(matrix: Array, mean: Array, covariance: Array) -> Array:
+    """How many times larger rounding is if a mean is taken off after a product.
+
+    Terms are added one by one, and each sum on the way is rounded in proportion to its
+    size: that of its part of the mean, and of its deviation.
+    """
+    before = matrix @ np.tril(covariance, -1).T
+    # variance of each sum on the way (output, band)
+    spread = np.cumsum(matrix * (2 * before + matrix * np.diag(covariance)), axis=1)
+    with_mean = spread + np.cumsum(matrix * mean, axis=1) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        growth: Array = np.sqrt(with_mean.sum(axis=1) / spread.sum(axis=1))
+    return growth
 
 
 def _r2(error: float, total: float, least: float) -> float:
