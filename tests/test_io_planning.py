@@ -178,3 +178,19 @@ def test_save_says_when_the_source_is_read_again_and_again(
     monkeypatch.setattr(planning, "_MATTERS", 1)
     with pytest.warns(UserWarning, match=r"decoded about 10 times.*rechunk"):
         ck.save_cube(across, tmp_path / "b.nc")
+
+
+@pytest.mark.parametrize(
+    ("compression", "room"), [("fast", 2**20), (4, 2**20), (None, 2**21)]
+)
+def test_chunks_that_are_not_compressed_are_twice_as_large(tmp_path, compression, room):
+    cube = xr.DataArray(
+        np.zeros((64, 64, 285), np.float32),
+        {"wavelength": np.arange(285.0)},
+        ("y", "x", "wavelength"),
+        "radiance",
+    )
+    path = ck.save_cube(cube, tmp_path / "a.nc", compression=compression)
+    with netCDF4.Dataset(path) as file:
+        size = 4 * np.prod(file["radiance"].chunking())
+    assert room / 2 < size <= room

@@ -18,7 +18,7 @@ from cubekit.io.files import StagedFile
 from cubekit.io.layout import CHUNK_BYTES
 from cubekit.io.lock import LOCK
 from cubekit.io.record import MARK, record_for
-from cubekit.io.verifying import verify_chunks, verify_small
+from cubekit.io.verifying import verify_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,8 +174,13 @@ class Container:
 class NetcdfFormat:
     """How netCDF-4 is written."""
 
-    chunk_bytes = CHUNK_BYTES
     on_workers = False
+
+    @staticmethod
+    def chunk_bytes(level: Any) -> int:
+        """About how large chunks are by default."""
+        # what is not compressed costs more for each chunk than for its bytes
+        return CHUNK_BYTES if level is not None else 2 * CHUNK_BYTES
 
     @staticmethod
     def container(
@@ -198,5 +203,4 @@ class NetcdfFormat:
         path: Path, plans: list[PlannedVariable], checksums: Checksums, workers: int
     ) -> None:
         """Raise unless a finished file holds what was written."""
-        verify_small(path, [p for p in plans if not p.in_chunks])
-        verify_chunks(path, checksums, workers)
+        verify_file(path, plans, checksums, workers)

@@ -49,8 +49,10 @@ class ChunkCodec(Protocol):
 class Format(Protocol):
     """How a file in chunks is written; each format has one."""
 
-    chunk_bytes: int
     on_workers: bool  # whether chunks can be added from any process
+
+    def chunk_bytes(self, level: Any) -> int:
+        """About how large chunks are by default."""
 
     def container(
         self, path: Path, output: Output, planned: list[PlannedVariable], level: Any

@@ -16,15 +16,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cubekit.io.planning import PlannedVariable
+    from cubekit.io.source import Reader
 
-__all__ = ["Checksums", "differs", "verify_chunks", "verify_small"]
+__all__ = ["Checksums", "differs", "verify_file"]
 
 # of encoded chunks, by variable and index
 Checksums = dict[str, dict[tuple[int, ...], int]]
-_BATCH = 64  # chunks checked by one task
+_BATCH = 16  # chunks checked by one task
 
 
-def verify_small(path: Path, plans: list[PlannedVariable]) -> None:
+def verify_file(
+    path: Path, plans: list[PlannedVariable], checksums: Checksums, workers: int
+) -> None:
+    """Compare all that a finished file holds with what was to be written."""
+    readers = dict(zip(checksums, direct_readers(path, list(checksums)), strict=True))
+    with ThreadPoolExecutor(workers) as pool:
+        small = [plan for plan in plans if not plan.in_chunks]
+        of_small = pool.submit(_verify_small, path, small)
+        _verify_chunks(path, readers, checksums, pool)
+        of_small.result()
+
+
+def _verify_small(path: Path, plans: list[PlannedVariable]) -> None:
     """Compare what the netCDF library wrote, by a fresh handle."""
     import netCDF4  # noqa: PLC0415  heavy
 
@@ -44,9 +57,13 @@ def verify_small(path: Path, plans: list[PlannedVariable]) -> None:
                 raise differs(plan.variable.name, "")
 
 
-def verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
+def _verify_chunks(
+    path: Path,
+    readers: dict[str, Reader | None],
+    checksums: Checksums,
+    pool: ThreadPoolExecutor,
+) -> None:
     """Compare the bytes of every chunk, at the place where readers will look for it."""
-    readers = dict(zip(checksums, direct_readers(path, list(checksums)), strict=True))
 
     def differing(part: tuple[str, list[tuple[int, ...]]]) -> str | None:
         name, indices = part
@@ -72,10 +89,9 @@ def verify_chunks(path: Path, checksums: Checksums, workers: int) -> None:
         for name, indices in ((n, list(known)) for n, known in checksums.items())
         for k in range(0, len(indices), _BATCH)
     ]
-    with ThreadPoolExecutor(workers) as pool:
-        for part, wrong in zip(parts, pool.map(differing, parts), strict=True):
-            if wrong:
-                raise differs(part[0], f" at {wrong}")
+    for part, wrong in zip(parts, pool.map(differing, parts), strict=True):
+        if wrong:
+            raise differs(part[0], f" at {wrong}")
 
 
 def differs(name: str, where: str) -> WriteVerifyError:

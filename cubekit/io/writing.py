@@ -68,7 +68,8 @@ def save_cube(
         and raw data beside it. Its folder must be there.
     chunks : dict, optional
         Shape of the chunks in the file, for some dims: ``{"y": 32}``. By default about
-        1 MiB (Zarr: 4 MiB), with whole spectra, nesting in the chunks of the cube.
+        1 MiB (not compressed: 2 MiB, Zarr: 4 MiB), with whole spectra, nesting in the
+        chunks of the cube.
     compression : "fast", int or None, default "fast"
         For netCDF ``"fast"`` is the quickest deflate, 1 to 9 a level of zlib; for Zarr
         they are levels of zstd; both with shuffle. None stores values as they are, with
@@ -202,8 +203,9 @@ def save_cube(
             )
         return target
     form: Format = ZarrFormat() if kind == "Zarr" else NetcdfFormat()
+    size = form.chunk_bytes(compression)
     plans = [
-        planned(v, chunks or {}, by_content=resume, chunk_bytes=form.chunk_bytes)
+        planned(v, chunks or {}, by_content=resume, chunk_bytes=size)
         for v in output.variables
     ]
     warn_if_read_often(plans)

@@ -91,8 +91,13 @@ def codec_of(meta: Mapping[str, Any]) -> ZarrCodec:
 class ZarrFormat:
     """How `save_cube` writes a store."""
 
-    chunk_bytes = 2**22  # each is a file
     on_workers = True
+
+    @staticmethod
+    def chunk_bytes(level: Any) -> int:
+        """About how large chunks are by default."""
+        del level  # all alike
+        return 2**22  # each is a file
 
     @staticmethod
     def container(
