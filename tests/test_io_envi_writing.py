@@ -205,6 +205,7 @@ def test_what_has_no_place_in_a_header_is_named(scene, tmp_path):
         (lambda c: c, {"resume": True}, ValueError, "netCDF and Zarr have that"),
         (lambda c: c, {"region": "auto"}, ValueError, "netCDF and Zarr have that"),
         (lambda c: c, {"chunks": {"y": 2}}, ValueError, "netCDF and Zarr have that"),
+        (lambda c: c, {"compression": 5}, ValueError, "netCDF and Zarr have that"),
     ],
 )
 def test_what_envi_cannot_hold_is_refused(  # noqa: PLR0917  a table

@@ -258,6 +258,16 @@ def test_all_components_give_the_cube_back(cube):
     assert back.name == "reflectance"
 
 
+def test_a_fit_of_several_cubes_says_which_one_does_not_fit(cube):
+    other = cube.isel(wavelength=slice(None, -1))
+    with pytest.raises(ck.AxisMismatchError) as error:
+        ck.PCA().fit([cube, other])
+    assert error.value.__notes__ == ["PCA.fit: in cube 1"]
+    with pytest.raises(TypeError) as error:
+        ck.PCA().fit(cube * 1j)
+    assert not hasattr(error.value, "__notes__")
+
+
 def test_scores_of_float32_keep_their_digits_under_an_offset():
     data = offset_data("float32", 3000, SD)
     pca = ck.PCA().fit(data)

@@ -126,6 +126,7 @@ def check_options(
             ("resume", resume or None),
             ("region", region),
             ("chunks", chunks or None),
+            ("compression", None if compression == "fast" else compression),
         ):
             if given is not None:
                 raise ValueError(

@@ -73,7 +73,7 @@ def save_cube(
     compression : "fast", int or None, default "fast"
         For netCDF ``"fast"`` is the quickest deflate, 1 to 9 a level of zlib; for Zarr
         they are levels of zstd; both with shuffle. None stores values as they are, with
-        a checksum for each chunk. ENVI has no compression.
+        a checksum for each chunk. Not for ENVI.
     overwrite : bool, default False
         Replace a file that is there. It stays as it is until the new one is complete.
     resume : bool, default False

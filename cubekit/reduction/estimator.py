@@ -33,13 +33,15 @@ class Estimator(LinearReduction, abc.ABC):
     def _fit_all(self, cubes: Source | Iterable[Source], **options: Any) -> Self:
         """Fit to cubes one after the other."""
         self._forget()
-        for source in each(cubes):
+        for number, source in enumerate(each(cubes)):
             try:
                 self._add(opened(source), **options)
             except Exception as error:
                 self._forget()
-                if isinstance(source, str | os.PathLike):
-                    error.add_note(f"{type(self).__name__}.fit: in {source!s:.200}")
+                is_path = isinstance(source, str | os.PathLike)
+                if is_path or source is not cubes:
+                    which = f"{source!s:.200}" if is_path else f"cube {number}"
+                    error.add_note(f"{type(self).__name__}.fit: in {which}")
                 raise
         if self._seen is None:
             raise ValueError(

@@ -55,7 +55,7 @@ def test_fit_of_a_tall_matrix_is_not_slower_than_scikit_learn(samples, bands):
     assert ours <= theirs
 
 
-# a mean of more deviations is taken off the image, lest digits be lost
+# a mean of many deviations is taken off first, lest digits be lost: one pass more
 @pytest.mark.parametrize("mean", [2, 30])
 @pytest.mark.parametrize("dims", [("wavelength", "y", "x"), ("y", "x", "wavelength")])
 def test_an_image_to_five_components_takes_a_few_reads(dims, mean):
