@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 
 import dask
 import dask.array as da
@@ -324,6 +325,44 @@ def test_a_shift_of_spectra_is_taken_off_last_where_that_may_be():
         for may in (True, False)
     ]
     np.testing.assert_array_equal(*many)
+
+
+def test_parts_of_a_map_and_those_of_other_processes_may_take_it_off_last_too():
+    linear = linear_map.LinearMap(projection(), shift=np.ones(N), shift_last=True)
+    everything = np.arange(N)
+    parts = linear.rows(0, 2), linear.columns(everything), linear
+    for part in (*parts, pickle.loads(pickle.dumps(linear))):
+        assert part.shift_last
+        assert part.plan(np.dtype("f4"), spectra=True).shift is None
+    assert linear.plan(np.dtype("f4"), spectra=False).shift is not None
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_work_that_is_shared_out_comes_back_in_order(threads):
+    first = threading.Event()
+
+    def work(part):
+        if part == 0 and threads > 1:  # the others go on meanwhile
+            assert first.wait(10)
+        if part == 9:
+            first.set()
+        return part**2
+
+    assert kernels.shared_out(work, range(10), threads) == [k**2 for k in range(10)]
+
+
+def test_work_that_fails_in_any_thread_fails():
+    here = threading.get_ident()
+    both = threading.Barrier(2, timeout=10)
+
+    def work(fails):
+        both.wait()
+        if (threading.get_ident() == here) == fails:
+            raise OSError("no")
+
+    for fails in (True, False):
+        with pytest.raises(OSError, match="no"):
+            kernels.shared_out(work, [fails] * 2, 2)
 
 
 @pytest.mark.parametrize("axis", [0, 2])

@@ -9,6 +9,7 @@ from sklearn import decomposition
 
 import cubekit as ck
 from cubekit.kernels import scatter
+from cubekit.reduction.linear import _growth
 
 SD = np.array([3.0, 2.0, 1.0, 0.5, 0.25])
 
@@ -298,6 +299,27 @@ def test_scores_lose_two_bits_to_the_mean_at_most(reduction, seed):
     assert last[-2:] == [False, False]
     # a little more than four times, as products add in an order of their own
     assert (np.array(error) < 5 * error[0]).all()
+
+
+def test_growth_of_rounding_is_that_of_every_sum_on_the_way():
+    rng = np.random.default_rng(0)
+    matrix, mean, mixing = rng.normal(size=(3, 6)), rng.normal(size=6), np.eye(6)
+    mixing[1, 0] = mixing[4, 2] = 3
+    covariance = mixing @ mixing.T
+    expected = np.empty(3)
+    for k, row in enumerate(matrix):
+        parts = [np.where(np.arange(6) <= j, row, 0) for j in range(6)]
+        spread = sum(part @ covariance @ part for part in parts)
+        expected[k] = np.sqrt(1 + sum((part @ mean) ** 2 for part in parts) / spread)
+    np.testing.assert_allclose(_growth(matrix, mean, covariance), expected)
+
+
+def test_attributes_that_were_looked_at_follow_the_next_cube(cube):
+    pca = ck.PCA().fit(cube.isel(y=slice(30)))
+    before = pca.mean_
+    pca.partial_fit(cube.isel(y=slice(30, None)))
+    assert not np.array_equal(pca.mean_, before)
+    xr.testing.assert_allclose(pca.mean_, ck.PCA().fit(cube).mean_)
 
 
 def test_the_residual_of_float32_keeps_its_digits_under_an_offset():
