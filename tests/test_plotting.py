@@ -732,6 +732,13 @@ def test_scree_has_the_error_bars_of_north(cube):
     assert line.axes.get_yscale() == "log"
 
 
+def test_scree_says_what_the_variances_of_a_noise_model_are_over():
+    noisy = ck.datasets.scene((20, 30))
+    bars = [ck.plotting.scree(model.fit(noisy)) for model in (ck.PCA(3), ck.MNF(3))]
+    labels = [bar.lines[0].axes.get_ylabel() for bar in bars]
+    assert labels == ["variance", "variance over noise"]
+
+
 def test_scree_of_no_variance_has_no_logarithms(cube):
     model = Model(cube)
     model.explained_variance_ = 0 * model.explained_variance_

@@ -90,7 +90,8 @@ def scree(
     Parameters
     ----------
     model : fitted model
-        With ``explained_variance_`` and ``n_samples_``, such as `PCA`.
+        With ``explained_variance_`` and ``n_samples_``: `PCA`, or `MNF`, whose
+        variances are over that of noise.
     n : int, optional
         How many components; all if not given.
     ax : matplotlib Axes, optional
@@ -147,7 +148,8 @@ def scree(
         ax.set_yscale("log", nonpositive="clip")
     ax.locator_params(axis="x", integer=True)
     ax.set_xlabel("component (number)")
-    ax.set_ylabel(label_of("variance", model.explained_variance_.attrs))
+    what = "variance over noise" if hasattr(model, "snr_") else "variance"
+    ax.set_ylabel(label_of(what, model.explained_variance_.attrs))
     return bars
 
 
