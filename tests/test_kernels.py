@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 
 import dask
 import dask.array as da
@@ -14,7 +15,7 @@ import pytest
 from scipy import sparse
 
 from cubekit import kernels
-from cubekit.kernels import blockwise, contraction, linear_map, plan, tiles
+from cubekit.kernels import blockwise, contraction, linear_map, plan, sharing, tiles
 
 N = 61
 
@@ -363,6 +364,33 @@ def test_work_that_fails_in_any_thread_fails():
     for fails in (True, False):
         with pytest.raises(OSError, match="no"):
             kernels.shared_out(work, [fails] * 2, 2)
+
+
+def test_after_a_failure_no_other_part_is_begun():
+    begun = []
+
+    def work(part):
+        begun.append(part)
+        if part == 0:
+            raise OSError("no")
+        time.sleep(0.01)
+
+    with pytest.raises(OSError, match="no"):
+        kernels.shared_out(work, range(1000), 2)
+    assert len(begun) < 100
+
+
+def test_no_more_threads_than_parts_begin(monkeypatch):
+    asked = []
+
+    class Pool(sharing.concurrent.futures.ThreadPoolExecutor):
+        def __init__(self, threads):
+            asked.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(sharing.concurrent.futures, "ThreadPoolExecutor", Pool)
+    assert kernels.shared_out(str, range(3), 16) == ["0", "1", "2"]
+    assert asked == [2]
 
 
 @pytest.mark.parametrize("axis", [0, 2])

@@ -263,7 +263,7 @@ def test_a_fit_of_several_cubes_says_which_one_does_not_fit(cube):
     other = cube.isel(wavelength=slice(None, -1))
     with pytest.raises(ck.AxisMismatchError) as error:
         ck.PCA().fit([cube, other])
-    assert error.value.__notes__ == ["PCA.fit: in cube 1"]
+    assert error.value.__notes__ == ["PCA.fit: in cubes[1]"]
     with pytest.raises(TypeError) as error:
         ck.PCA().fit(cube * 1j)
     assert not hasattr(error.value, "__notes__")
@@ -299,6 +299,23 @@ def test_scores_lose_two_bits_to_the_mean_at_most(reduction, seed):
     assert last[-2:] == [False, False]
     # a little more than four times, as products add in an order of their own
     assert (np.array(error) < 5 * error[0]).all()
+
+
+def test_one_component_keeps_its_digits_whatever_the_order_of_the_mean():
+    rng = np.random.default_rng(0)
+    signs = np.where(np.arange(512) % 2 < 1, 1, -1)
+    spread = rng.normal(size=(100, 100, 1)) + 0.3 * rng.normal(size=(100, 100, 512))
+    data = as_cube((spread + 1000 * signs).astype("float32"))
+    pca = ck.PCA(1).fit(data)
+    exact = (data.astype("float64") - pca.mean_) @ pca.components_.rename()
+    assert abs(pca.transform(data) - exact).max() < 1e-4
+
+
+def test_the_residual_of_a_cube_that_varies_less_than_the_fit_keeps_its_digits():
+    rng = np.random.default_rng(0)
+    pca = ck.PCA().fit(as_cube((1 + rng.normal(size=(60, 50, 12))).astype("float32")))
+    quiet = as_cube(pca.mean_.values + 1e-3 * rng.normal(size=(60, 50, 12)))
+    assert abs(pca.residual(quiet.astype("float32"))).max() < 1e-8
 
 
 def test_growth_of_rounding_is_that_of_every_sum_on_the_way():

@@ -232,7 +232,7 @@ def plan(
     chunks: Mapping[str, int] | None = None,
     memory: str | int = "1GB",
 ) -> SavePlan:
-    """Chunks, blocks, tasks, bytes and memory that saving a cube will take.
+    """Chunks, blocks, tasks, bytes and memory of saving a cube as compressed netCDF.
 
     Parameters
     ----------

@@ -23,14 +23,20 @@ def shared_out(
     waited for each part of the others would have to be woken for each, which takes as
     long as a small part.
     """
-    if min(threads, len(parts)) <= 1:
+    threads = min(threads, len(parts))
+    if threads <= 1:
         return [work(part) for part in parts]
     results: dict[int, Result] = {}
     left = iter(range(len(parts)))
 
     def take() -> None:
-        for k in left:
-            results[k] = work(parts[k])
+        try:
+            for k in left:
+                results[k] = work(parts[k])
+        except BaseException:
+            for _ in left:  # nobody takes what is left
+                pass
+            raise
 
     with concurrent.futures.ThreadPoolExecutor(threads - 1) as pool:
         others = [pool.submit(take) for _ in range(threads - 1)]

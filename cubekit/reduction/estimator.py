@@ -40,7 +40,7 @@ class Estimator(LinearReduction, abc.ABC):
                 self._forget()
                 is_path = isinstance(source, str | os.PathLike)
                 if is_path or source is not cubes:
-                    which = f"{source!s:.200}" if is_path else f"cube {number}"
+                    which = f"{source!s:.200}" if is_path else f"cubes[{number}]"
                     error.add_note(f"{type(self).__name__}.fit: in {which}")
                 raise
         if self._seen is None:

@@ -94,8 +94,8 @@ class FittedReduction(abc.ABC):
 
         Notes
         -----
-        Offsets cost no digits: the mean is taken off first, unless last is faster and
-        loses about two bits at most.
+        Offsets cost no digits: a mean that is large beside the deviations of the fit
+        is taken off first.
 
         **Missing values:** the scores of a spectrum that misses a good band are NaN,
         unless the parameter `missing` says otherwise. **Chunks:** any; lazy.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -12,11 +14,15 @@ from cubekit.operators import AxisOperator
 from cubekit.reduction.fitted import FittedReduction
 from cubekit.reduction.samples import sample_weights
 
+if TYPE_CHECKING:
+    from cubekit.reduction.state import State
+
 __all__ = ["LinearReduction"]
 
 Array = npt.NDArray[np.float64]
 
-# growth of the rounding of scores up to which the mean may be taken off last: two bits
+# growth of the rounding of scores up to which the mean may be taken off last: about two
+# bits, of a cube like that of the fit
 _MOST_GROWTH = 4
 
 
@@ -42,19 +48,28 @@ class LinearReduction(FittedReduction):
         )
         return AxisOperator(matrix, fitted.axis, fitted.component, self._label())
 
-    def _scores_of(self, cube: xr.DataArray) -> xr.DataArray:
-        fitted = self._fitted("transform")
-        return self.operator.affine(
-            cube, shift=fitted.on_axis(fitted.mean), shift_last=self._is_mean_near
-        )
+    _asked: tuple[State | None, bool] = (None, False)
 
-    @property
-    def _is_mean_near(self) -> bool:
-        """Whether scores lose hardly a digit if the mean is taken off last."""
-        moments = self._state.moments
-        if moments is None:
-            return False
+    def _scores_of(
+        self, cube: xr.DataArray, *, shift_last: bool | None = None
+    ) -> xr.DataArray:
         fitted = self._fitted("transform")
+        may = self._may_shift_last() if shift_last is None else shift_last
+        mean = fitted.on_axis(fitted.mean)
+        return self.operator.affine(cube, shift=mean, shift_last=may)
+
+    def _may_shift_last(self) -> bool:
+        """Whether the mean may be taken off after the product; found once for a fit."""
+        state = self._state
+        if self._asked[0] is not state:
+            self._asked = state, self._grows_little()
+        return self._asked[1]
+
+    def _grows_little(self) -> bool:
+        moments, fitted = self._state.moments, self._fitted("transform")
+        # a single output is a dot product, whose terms are added in no known order
+        if moments is None or len(fitted.forward) < 2:
+            return False
         covariance = moments.scatter / moments.weight
         growth = _growth(fitted.forward, fitted.mean, covariance)
         return bool((growth <= _MOST_GROWTH).all())
@@ -66,7 +81,8 @@ class LinearReduction(FittedReduction):
 
     def _rest_of(self, cube: xr.DataArray) -> xr.DataArray:
         fitted = self._fitted("residual")
-        scores = self.transform(cube)
+        # what is left may be small: no digit of the scores can be spared
+        scores = self._as_scores(self._scores_of(cube, shift_last=False), cube)
         mean = fitted.on_axis(fitted.mean)
         rounded = mean.astype(scores.dtype)
         every = np.arange(len(fitted.component))
@@ -170,8 +186,9 @@ class LinearReduction(FittedReduction):
 def _growth(matrix: Array, mean: Array, covariance: Array) -> Array:
     """How many times larger rounding is if a mean is taken off after a product.
 
-    Terms are added one by one, and each sum on the way is rounded in proportion to its
-    size: that of its part of the mean, and of its deviation.
+    Terms are taken to be added one by one, as matrix products add them: each sum on the
+    way is rounded in proportion to its size, which is that of its part of the mean, and
+    of its deviation.
     """
     before = matrix @ np.tril(covariance, -1).T
     # variance of each sum on the way (output, band)

@@ -290,9 +290,11 @@ class PCA(SklearnBridge):
         self._set(State(template, found))
         return self
 
-    def _scores_of(self, cube: xr.DataArray) -> xr.DataArray:
+    def _scores_of(
+        self, cube: xr.DataArray, *, shift_last: bool | None = None
+    ) -> xr.DataArray:
         if self.missing == "drop":
-            return super()._scores_of(cube)
+            return super()._scores_of(cube, shift_last=shift_last)
         fitted = self._fitted("transform")
         axis = cube.get_axis_num(fitted.axis.dim)
         vectors = self.components_.values[:, fitted.good]
