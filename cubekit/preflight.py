@@ -16,8 +16,9 @@ from cubekit.errors import CorruptFileError, SizeLimitError, UnsafeFileError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["preflight"]
+__all__ = ["HDF5_START", "is_hdf5", "preflight"]
 
+HDF5_START = b"\x89HDF\r\n\x1a\n"  # first bytes of a file
 _FILTERS = {1, 2, 3, 4, 5, 6}  # those that HDF5 itself has: no plugin is looked for
 _LARGE = 2**30  # declared bytes from which on a file must hold a fair part of them
 _RATIO = 200
@@ -28,6 +29,12 @@ _DEPTH = 64
 _ATTRIBUTES = 10**4
 _ATTRIBUTE = 2**24
 _REMEDY = "If you know where it comes from: open_cube(..., trust=True)."
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 does; netCDF-4 is HDF5."""
+    with path.open("rb") as file:
+        return file.read(len(HDF5_START)) == HDF5_START
 
 
 def preflight(path: Path, remedy: str = _REMEDY) -> None:

@@ -293,6 +293,18 @@ def put(words: tuple, source: str, target: str) -> list:
     return [{"IN": source, "OUT": target}.get(word, word) for word in words]
 
 
+def test_a_file_in_place_of_the_model_is_told_the_order(run, scene, tmp_path):
+    run("pca", "fit", scene, "model.nc")
+    (tmp_path / "scene.hdr").write_text("ENVI")
+    for wrong in (scene, tmp_path / "scene.hdr"):
+        for words in (
+            ("transform", wrong, "model.nc", "scores.nc"),
+            ("evaluate", wrong, "model.nc"),
+        ):
+            (line,) = run("pca", *words).stderr.splitlines()
+            assert line.endswith("On the command line MODEL comes before IN.")
+
+
 @pytest.mark.parametrize("words", SORTING.values(), ids=SORTING)
 def test_bands_are_sorted_when_told_and_an_error_says_so_else(run, mixed, words):
     (line,) = run(*put(words, mixed, "bad.nc")).stderr.splitlines()

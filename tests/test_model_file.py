@@ -164,8 +164,21 @@ def test_what_is_no_model_file_is_refused(path):
     with pytest.raises(FileNotFoundError, match="there is no file"):
         ck.PCA.load(path)
     path.write_bytes(b"\x80\x04not a model")
-    with pytest.raises(ck.ModelFormatError, match="cannot be read as netCDF-4"):
+    for wrong in (path, path.parent):
+        with pytest.raises(
+            ck.ModelFormatError, match="is no model: it is not netCDF-4"
+        ):
+            ck.PCA.load(wrong)
+
+
+def test_a_model_that_is_cut_short_is_told_in_one_go(cube, path):
+    ck.PCA(2).fit(cube).save(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(ck.ModelFormatError) as error:
         ck.PCA.load(path)
+    message = str(error.value)
+    assert message.count(str(path)) == message.count("damaged or cut short.") == 1
+    assert ".." not in message
 
 
 def links_elsewhere(file):

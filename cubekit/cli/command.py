@@ -18,6 +18,8 @@ _TYPED = (
     ("coord=", "coord", "On the command line: --coord NAME."),
     ("cube.sortby(", "sort", "On the command line: --sort."),
     ("mkdir(parents=True)", "overwrite", "On the command line: mkdir -p FOLDER."),
+    ("is no model: it is", "model", "On the command line MODEL comes before IN."),
+    ("holds no cubekit model", "model", "On the command line MODEL comes before IN."),
     ("no spectral coordinate", "port", "One plane is drawn by cubekit quicklook."),
     ("dataset[", "recipe", 'In the recipe: keep = ["NAME"], above its steps.'),
 )

@@ -20,7 +20,7 @@ from cubekit.io.layout import block_shape
 from cubekit.io.netcdf import NetcdfReader, read_structure
 from cubekit.io.record import check_finished, check_record
 from cubekit.io.zarr import is_store, read_store
-from cubekit.preflight import preflight
+from cubekit.preflight import HDF5_START, preflight
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["history_of", "open_cube"]
 
-_NETCDF = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
+_NETCDF3 = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _SPECTRAL_DIMS = {"wavelength", "wavelengths", "band", "bands", "wavenumber"}
 
 
@@ -127,7 +127,7 @@ def open_cube(
     if path.is_dir():
         return _from_folder(path, variable, chunks, trust)
     start = _start(path)
-    if start == _NETCDF[0]:
+    if start == HDF5_START:
         check_record(path)  # before HDF5 sees it
         if not trust:
             preflight(path)
@@ -182,7 +182,7 @@ def _start(path: Path) -> bytes:
 
 
 def _is_netcdf(start: bytes) -> bool:
-    return start[:4] in _NETCDF or start == _NETCDF[0]
+    return start[:4] in _NETCDF3 or start == HDF5_START
 
 
 def _existing(path: str | os.PathLike[str], action: str) -> Path:

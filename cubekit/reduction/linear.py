@@ -29,6 +29,9 @@ _MOST_GROWTH = 4
 class LinearReduction(FittedReduction):
     """Reduction whose scores are a matrix times what a spectrum has beyond the mean."""
 
+    # a fit, and whether its mean may be taken off last
+    _asked: tuple[State | None, bool] = (None, False)
+
     @property
     def operator(self) -> AxisOperator:
         """Projection as an operator from bands to components, without the mean.
@@ -48,8 +51,6 @@ class LinearReduction(FittedReduction):
         )
         return AxisOperator(matrix, fitted.axis, fitted.component, self._label())
 
-    _asked: tuple[State | None, bool] = (None, False)
-
     def _scores_of(
         self, cube: xr.DataArray, *, shift_last: bool | None = None
     ) -> xr.DataArray:
@@ -59,7 +60,7 @@ class LinearReduction(FittedReduction):
         return self.operator.affine(cube, shift=mean, shift_last=may)
 
     def _may_shift_last(self) -> bool:
-        """Whether the mean may be taken off after the product; found once for a fit."""
+        """Whether the mean may be taken off last; found once, as it takes a while."""
         state = self._state
         if self._asked[0] is not state:
             self._asked = state, self._grows_little()

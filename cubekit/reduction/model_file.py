@@ -12,13 +12,14 @@ import xarray as xr
 
 from cubekit._version import __version__
 from cubekit.errors import (
+    CorruptFileError,
     ModelFormatError,
     OutputExistsError,
     SizeLimitError,
     UnsafeFileError,
 )
 from cubekit.io.history import with_line
-from cubekit.preflight import preflight
+from cubekit.preflight import is_hdf5, preflight
 
 __all__ = ["load_model", "require_free", "save_model"]
 
@@ -76,6 +77,11 @@ def load_model(path: str | os.PathLike[str], kind: str) -> xr.Dataset:
             f"{kind}.load: there is no file {source}. A model is a netCDF file that "
             f"{kind}.save wrote. Check the path."
         )
+    if source.is_dir() or not is_hdf5(source):
+        raise ModelFormatError(
+            f"{kind}.load: {source} is no model: it is not netCDF-4. A model is a file "
+            f"that {kind}.save wrote. Check the path."
+        )
     try:
         preflight(source, f"Only files of {kind}.save can be loaded: save it again.")
         with xr.open_dataset(source, engine="netcdf4", decode_times=False) as file:
@@ -90,10 +96,12 @@ def load_model(path: str | os.PathLike[str], kind: str) -> xr.Dataset:
             return file.load()
     except (UnsafeFileError, SizeLimitError):
         raise
+    except CorruptFileError as error:
+        raise ModelFormatError(f"{kind}.load: {error}") from error
     except (OSError, RuntimeError, KeyError, IndexError, TypeError) as error:
         raise ModelFormatError(
-            f"{kind}.load: {source} cannot be read as netCDF-4: {error}. A model is a "
-            f"file that {kind}.save wrote. Save the model again."
+            f"{kind}.load: {source} cannot be read as netCDF-4 ({error}). It is "
+            "damaged or cut short. Save the model again."
         ) from error
 
 
