@@ -123,5 +123,5 @@ def test_uncompressed_file_to_file_beside_a_plain_copy(folder):
     }.items():
         ratios = [f"{best[name] / best[unit]:.2f}" for unit in ("copy", "waited")]
         print("  ", *ratios, f" {what} ({best[name]:.2f} s)")
-    # the aim is 1.3; a copy needs one core, so it shows where the other is not free
-    assert best["ours"] < 1.5 * best["copy"]
+    # a copy needs one core, so this shows where the other is not free
+    assert best["ours"] <= 1.3 * best["copy"]
