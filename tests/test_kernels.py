@@ -12,8 +12,10 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import sparse
 
+import cubekit as ck
 from cubekit import kernels
 from cubekit.kernels import blockwise, contraction, linear_map, plan, sharing, tiles
 
@@ -496,13 +498,58 @@ def test_a_map_travels_without_its_plans():
     np.testing.assert_array_equal(again, done)
 
 
-def test_equal_work_has_equal_names_and_other_work_has_not():
-    x = da.zeros((4, N), chunks=(2, 20))
-    assert (
-        kernels.contract(x, banded(), 1).name == kernels.contract(x, banded(), 1).name
-    )
-    other = banded(seed=1)
-    assert kernels.contract(x, banded(), 1).name != kernels.contract(x, other, 1).name
+def changed(array, by):
+    """Copy of an array with another value in the middle."""
+    array = array.copy()
+    array[len(array) // 2] += by
+    return array
+
+
+@pytest.mark.parametrize(
+    "part", ["nothing", "indices", "data", "fit", "shift", "offset", "last"]
+)
+def test_equal_work_has_equal_names_and_other_work_has_not(part):
+    # so long that their texts leave out where they differ, and by less than these show
+    n = 1200
+    x = da.zeros((4, n), chunks=(2, n))
+    matrix, given = banded(n), {"shift": np.ones(n), "offset": np.ones(n)}
+    if part == "fit":
+        given = {"fit": kernels.LocalFit(np.arange(n) / 7, np.arange(n) / 7, 2, 0)}
+    name = kernels.contract(x, matrix, 1, **given).name
+    other = matrix.copy()
+    if part == "indices":
+        middle = 7 * (n // 2) + 6
+        other.indices[middle] += 1
+    elif part == "data":
+        other.data = changed(other.data, 1e-14)
+    elif part == "fit":
+        fit = given["fit"]
+        given["fit"] = kernels.LocalFit(fit.inputs, changed(fit.outputs, 1e-12), 2, 0)
+    elif part in {"shift", "offset"}:
+        given[part] = changed(given[part], 1e-14)
+    elif part == "last":
+        given["shift_last"] = True
+    equal = kernels.contract(x, other, 1, **given).name == name
+    assert equal == (part == "nothing")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda cube: ck.savgol_filter(cube, 11, 3),
+        lambda cube: ck.savgol_filter(cube, 11, 3, missing="refit"),
+        lambda cube: ck.derivative(cube, "wavelength"),
+    ],
+)
+def test_cubes_whose_axes_differ_in_one_band_are_computed_side_by_side(work):
+    wavelength = np.linspace(400, 2400, 400)
+    values = da.from_array(np.random.default_rng(0).normal(size=(4, 400)), (2, 400))
+    both = [
+        work(xr.DataArray(values, {"wavelength": w}, ("x", "wavelength")))
+        for w in (wavelength, changed(wavelength, 2))
+    ]
+    for got, alone in zip(dask.compute(*both), both, strict=True):
+        np.testing.assert_array_equal(got, alone.compute())
 
 
 def test_masked_chunks_are_missing_values():
