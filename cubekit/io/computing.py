@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import dask.array as da
 import numpy as np
-from dask.base import compute_as_if_collection, tokenize
+from dask.base import compute_as_if_collection
 from dask.callbacks import Callback
 from dask.highlevelgraph import HighLevelGraph
 
@@ -124,19 +124,20 @@ def compute_chunks(
     done : callable
         Whether a block (variable, place) need not be computed.
     """
-    graph: dict[Any, Any] = {}
+    keys: list[Any] = []
+    saves = []
     for sink in sinks:
-        name = sink.plan.variable.name
-        for index, region in sink.plan.regions():
-            if done is None or not done(sink.plan, region):
-                source = (sink.plan.array.name, *index)
-                graph[f"save {name}", *index] = (sink.write, source, region)
-    if not graph:
+        regions = {
+            index: region
+            for index, region in sink.plan.regions()
+            if done is None or not done(sink.plan, region)
+        }
+        saved = _saved(sink, regions)
+        keys += [(saved.name, *index) for index in regions]
+        saves.append(saved.dask)
+    if not keys:
         return
-    arrays = [sink.plan.array for sink in sinks]
-    layers = HighLevelGraph.from_collections(
-        f"save-{tokenize(*[a.name for a in arrays])}", graph, dependencies=arrays
-    )
+    layers: HighLevelGraph = HighLevelGraph.merge(*saves)
     running = _Running()
     try:
         # threads of our own: in a forked process those of Dask are no more
@@ -144,7 +145,7 @@ def compute_chunks(
             compute_as_if_collection(
                 da.Array,
                 layers,
-                list(graph),
+                keys,
                 **({"scheduler": "sync"} if workers == 1 else {"scheduler": "threads"}),
                 **({} if workers == 1 else {"pool": pool, "num_workers": workers}),
             )
@@ -153,6 +154,28 @@ def compute_chunks(
         if places:
             error.add_note(f"while computing {' or '.join(places)}")
         raise
+
+
+def _saved(sink: Sink, regions: dict[tuple[int, ...], tuple[slice, ...]]) -> da.Array:
+    """Array whose blocks are nothing: to compute one is to save that of the sink.
+
+    Dask makes one task so of how a block is computed and of its saving. A task that
+    holds another one is put in order again each time it runs, which takes as long as
+    all else that is done for a small block.
+    """
+
+    def save(block: Any, block_id: tuple[int, ...] = ()) -> None:
+        sink.write(block, regions[block_id])
+
+    array = sink.plan.array
+    saved: da.Array = da.map_blocks(
+        save,
+        array,
+        name=f"save {sink.plan.variable.name}",
+        dtype=object,
+        meta=np.empty((0,) * array.ndim, object),
+    )
+    return saved
 
 
 def _place(key: Any) -> str:
