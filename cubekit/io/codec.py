@@ -16,8 +16,12 @@ Bytes = npt.NDArray[np.uint8]
 
 # numbers of the filters in the HDF5 registry
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
-_SIDE = 256  # 16-bit words whose sum float32 still holds exactly: 256 * 65535 < 2**24
-_PIECE = 16 * _SIDE**2  # words summed at a time
+# rows and columns of 16-bit words that are summed at a time: float32 holds the sums
+# exactly, as 128 * 65535 < 2**24, and for so few OpenBLAS starts no threads of its own
+_ROWS, _COLUMNS = 64, 128
+_ROW_OF_ONES = np.ones(_ROWS, np.float32)
+_COLUMN_OF_ONES = np.ones(_COLUMNS, np.float32)
+_PIECE = 128 * _ROWS * _COLUMNS
 _LANES = np.zeros(64, np.uint8)  # as many as the widest register holds
 
 
@@ -199,20 +203,18 @@ def fletcher32(data: Bytes) -> int:
     first = second = 0
     for start in range(0, len(words), _PIECE):
         part = words[start : start + _PIECE]
-        # float32 sums of whole rows and columns: quicker than those of integers
-        sides = -(-len(part) // _SIDE**2)
-        padded = np.empty(sides * _SIDE**2, np.float32)
-        padded[: len(part)] = part
-        padded[len(part) :] = 0
-        rows = np.einsum("rc->r", padded.reshape(-1, _SIDE)).astype(np.float64)
-        rows = rows.reshape(_SIDE, sides).sum(axis=1)
-        columns = np.add.reduce(padded.reshape(_SIDE, -1), axis=0).astype(np.float64)
+        groups = -(-len(part) // (_ROWS * _COLUMNS))
+        padded = np.empty((groups, _ROWS, _COLUMNS), np.float32)
+        padded.reshape(-1)[: len(part)] = part
+        padded.reshape(-1)[len(part) :] = 0
+        rows = (padded @ _COLUMN_OF_ONES).astype(np.float64).reshape(-1)
+        columns = (_ROW_OF_ONES @ padded).astype(np.float64).sum(axis=0)
         total = int(rows.sum())
         first += total
-        # here k = start + len(columns) * row + column
-        count = np.arange(float(len(columns)))
-        second += (len(words) - start) * total - int(columns @ count)
-        second -= len(columns) * int(rows @ count[:_SIDE])
+        # here k = start + _COLUMNS * row + column
+        second += (len(words) - start) * total
+        second -= _COLUMNS * int(rows @ np.arange(float(len(rows))))
+        second -= int(columns @ np.arange(float(_COLUMNS)))
     first, second = 256 * first, 256 * second
     if len(data) % 2:
         first += int(data[-1]) << 8

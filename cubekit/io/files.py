@@ -23,7 +23,7 @@ __all__ = ["FILES", "NO_ROOM", "Files", "StagedFile", "write_all"]
 _HERE, _EXCHANGE, _KEEP_SIZE = -100, 2, 1  # as in the headers of the systems
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
-_PENDING = 2**26  # bytes after which they are sent on to the disk
+_PENDING = 2**24  # bytes after which they are sent on to the disk
 
 
 class Files:
