@@ -77,26 +77,27 @@ def copy_to_the_disk(source, target):
 
 
 def seconds(repeats, **jobs):
-    """Least time of each job; they take turns, and each begins without its file."""
-    best = dict.fromkeys(jobs, np.inf)
+    """Times of each job; they take turns, and each begins without its file."""
+    taken = {name: [] for name in jobs}
     for _ in range(repeats):
         for name, (work, source, target, *options) in jobs.items():
             target.unlink(missing_ok=True)
             start = time.perf_counter()
             work(source, target, *options)
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
+            taken[name].append(time.perf_counter() - start)
+    return {name: np.array(times) for name, times in taken.items()}
 
 
 def test_compressed_file_to_file_takes_a_quarter_of_the_time(folder):
     source = folder / "deflated.nc"
     deflate = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": CHUNK}
     out, others = folder / "out.nc", folder / "peer.nc"
-    best = seconds(
+    taken = seconds(
         3,
         ours=(ours, source, out, "fast"),
         peer=(peer, source, others, deflate),
     )
+    best = {name: times.min() for name, times in taken.items()}
     larger = out.stat().st_size / others.stat().st_size - 1
     ratio = best["peer"] / best["ours"]
     print(f"\ncompressed: {best['ours']:.2f} s, peer {best['peer']:.2f} s")
@@ -107,21 +108,33 @@ def test_compressed_file_to_file_takes_a_quarter_of_the_time(folder):
 
 def test_uncompressed_file_to_file_beside_a_plain_copy(folder):
     source = folder / "plain.nc"
-    best = seconds(
-        7,
+    taken = seconds(
+        11,
         ours=(ours, source, folder / "out.nc", None),
         unsafe=(unsafe, source, folder / "unsafe.nc"),
         copy=(copy, source, folder / "copy.nc"),
-        waited=(copy_to_the_disk, source, folder / "waited.nc"),
+        on_disk=(copy_to_the_disk, source, folder / "waited.nc"),
     )
-    print("\nuncompressed, in units of a copy by xarray, and of one on the disk:")
+    print(
+        "\nuncompressed, in units of a copy by xarray that is on the disk, and of one"
+    )
+    print("that is not waited for; least times, and medians of 11 rounds:")
     for name, what in {
         "ours": "smoothed, on the disk and read back",
         "unsafe": "smoothed, neither waited for nor read back",
-        "waited": "copied by xarray, on the disk",
+        "on_disk": "copied by xarray, on the disk",
         "copy": "copied by xarray, not waited for",
     }.items():
-        ratios = [f"{best[name] / best[unit]:.2f}" for unit in ("copy", "waited")]
-        print("  ", *ratios, f" {what} ({best[name]:.2f} s)")
-    # a copy needs one core, so this shows where the other is not free
-    assert best["ours"] <= 1.3 * best["copy"]
+        for unit in "on_disk", "copy":
+            least = taken[name].min() / taken[unit].min()
+            print(f"  {least:.2f} {paired(taken, name, unit):.2f} ", end="")
+        print(f" {what} ({taken[name].min():.2f} s)")
+    # a copy is done when it is on the disk. What is done besides needs the other core,
+    # and how free that is shows where neither waits
+    assert paired(taken, "ours", "on_disk") <= 1.3
+    assert paired(taken, "unsafe", "copy") <= 1.3
+
+
+def paired(taken, name, unit):
+    """Median ratio of two jobs of one round: the disk is not the same in the next."""
+    return np.median(taken[name] / taken[unit])
