@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import dask.array as da
 import numpy as np
 from dask.base import compute_as_if_collection
+from dask.blockwise import blockwise
 from dask.callbacks import Callback
 from dask.highlevelgraph import HighLevelGraph
+from dask.layers import ArraySliceDep
 
 from cubekit.io.codec import crc32
 
@@ -125,19 +127,16 @@ def compute_chunks(
         Whether a block (variable, place) need not be computed.
     """
     keys: list[Any] = []
-    saves = []
+    graphs = []
     for sink in sinks:
-        regions = {
-            index: region
-            for index, region in sink.plan.regions()
-            if done is None or not done(sink.plan, region)
-        }
-        saved = _saved(sink, regions)
-        keys += [(saved.name, *index) for index in regions]
-        saves.append(saved.dask)
+        name = f"save {sink.plan.variable.name}"
+        graphs.append(_saving(name, sink))
+        for index, region in sink.plan.regions():
+            if done is None or not done(sink.plan, region):
+                keys.append((name, *index))
     if not keys:
         return
-    layers: HighLevelGraph = HighLevelGraph.merge(*saves)
+    layers: HighLevelGraph = HighLevelGraph.merge(*graphs)
     running = _Running()
     try:
         # threads of our own: in a forked process those of Dask are no more
@@ -156,26 +155,21 @@ def compute_chunks(
         raise
 
 
-def _saved(sink: Sink, regions: dict[tuple[int, ...], tuple[slice, ...]]) -> da.Array:
-    """Array whose blocks are nothing: to compute one is to save that of the sink.
+def _saving(name: str, sink: Sink) -> HighLevelGraph:
+    """Graph whose tasks save a block each, and are known by the name and its index.
 
     Dask makes one task so of how a block is computed and of its saving. A task that
     holds another one is put in order again each time it runs, which takes as long as
     all else that is done for a small block.
     """
-
-    def save(block: Any, block_id: tuple[int, ...] = ()) -> None:
-        sink.write(block, regions[block_id])
-
     array = sink.plan.array
-    saved: da.Array = da.map_blocks(
-        save,
-        array,
-        name=f"save {sink.plan.variable.name}",
-        dtype=object,
-        meta=np.empty((0,) * array.ndim, object),
+    axes = tuple(range(array.ndim))
+    save = blockwise(
+        *(sink.write, name, axes),
+        *(array.name, axes, ArraySliceDep(array.chunks), axes),
+        numblocks={array.name: array.numblocks},
     )
-    return saved
+    return HighLevelGraph.from_collections(name, save, dependencies=[array])
 
 
 def _place(key: Any) -> str:
