@@ -339,6 +339,22 @@ def test_a_reference_without_coordinate_is_given_that_of_the_cube(make_cube):
     assert ck.spectral_angle(cube, repaired)[1, 2] == 0
 
 
+def test_places_of_references_do_not_take_those_of_the_cube(make_cube):
+    cube = make_cube()
+    library = cube[0].drop_vars(["y", "x"]).rename({"x": "reference"})
+    places = np.arange(cube.sizes["x"])
+    library = library.assign_coords(
+        y=("reference", places), mineral=("reference", places)
+    )
+    got = ck.spectral_angle(cube, library)
+    xr.testing.assert_identical(got["y"], cube["y"])
+    np.testing.assert_array_equal(got["mineral"], places)
+    assert not {"y", "x"} & set(got["mineral"].coords)
+    stacked = ck.spectral_angle(cube, cube.stack(reference=["y", "x"]))
+    assert set(stacked.coords) == set(got.coords) - {"mineral"}
+    xr.testing.assert_identical(stacked["y"], cube["y"])
+
+
 def test_the_repairs_of_references_with_other_dims_work(make_cube):
     cube = make_cube()
     row = ck.spectral_angle(cube, cube[0].rename({"x": "reference"}))

@@ -13,6 +13,8 @@ from cubekit.errors import CoordinateError
 from cubekit.spectral.whole_spectra import map_spectra
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import xarray as xr
 
 __all__ = ["spectral_angle"]
@@ -127,10 +129,25 @@ def spectral_angle(
     result = map_spectra(
         angles, cube, axis, what="spectral_angle", output=(sizes, np.dtype(np.float64))
     )
-    kept = {k: c for k, c in reference.coords.items() if c.dims == tuple(others)}
-    result = result.assign_coords(kept if others else {})
+    taken = {*result.dims, *result.coords}.difference(others)
+    result = result.assign_coords(_kept(reference, others, taken))
     result.attrs = {"units": "rad", "long_name": "spectral angle"}
     return result.rename("spectral_angle")
+
+
+def _kept(
+    reference: xr.DataArray, others: list[Hashable], taken: set[Hashable]
+) -> dict[Hashable, xr.Variable]:
+    """Coordinates of the references, but those whose names are taken by the cube."""
+    indexes = reference.xindexes
+    return {
+        name: coord.variable
+        for name, coord in reference.coords.items()
+        if others
+        and coord.dims == tuple(others)
+        # one level of an index does not go without the others
+        and not taken & {name, *indexes.get_all_coords(name, errors="ignore")}
+    }
 
 
 def _directions(spectra: Floats) -> Floats:

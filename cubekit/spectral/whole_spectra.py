@@ -83,10 +83,12 @@ def map_spectra(
         input_core_dims=[[axis.dim]],
         output_core_dims=[list(sizes)],
         exclude_dims=set() if axis.dim in sizes else {axis.dim},
+        keep_attrs=True,  # else some versions take those of the input's coordinates off
         dask="parallelized",
         output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": dict(sizes)},
     )
+    result.attrs = {}
     if axis.dim in sizes:
         return result.transpose(*cube.dims)
     place = cube.dims.index(axis.dim)
