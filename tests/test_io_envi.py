@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+import dask
 import numpy as np
 import pytest
+import xarray as xr
 
 import cubekit as ck
 
@@ -100,6 +104,27 @@ def test_gain_and_offset_of_each_band_are_applied(write, values):
     np.testing.assert_array_equal(
         cube.values, values * np.arange(1, 6) + np.array([0, 0, 1, 0, 0])
     )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"reflectance_scale_factor": 100},
+        {"data_ignore_value": 5},
+        {"byte_order": 1},
+        {"dtype": "<u2", "code": 12},
+        {"header_offset": 4},
+    ],
+)
+def test_a_header_that_changed_is_another_cube_also_side_by_side(write, changed):
+    path = write(lines=2)
+    before, when = ck.open_cube(path), path.stat().st_mtime_ns
+    write(lines=2, **changed)
+    os.utime(path, ns=(when, when))
+    after = ck.open_cube(path)
+    assert after.data.name != before.data.name
+    for got, alone in zip(dask.compute(before, after), (before, after), strict=True):
+        xr.testing.assert_identical(got, alone.compute())
 
 
 def test_bad_band_list_of_ones_is_good_also_as_floats(write):

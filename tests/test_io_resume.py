@@ -200,6 +200,23 @@ def test_w20_another_input_is_refused_by_name(stopped, source, make_cube):
         ck.save_cube(job(source), path, resume=True)
 
 
+def test_w20_a_header_that_was_corrected_is_another_job(
+    make_cube, tmp_path, stop_at, monkeypatch
+):
+    monkeypatch.setattr(journal, "_SECONDS", 0)
+    cube = make_cube(shape=(12, 4, 40)).astype("f4")
+    header = ck.save_cube(cube, tmp_path / "source.hdr")
+    path = tmp_path / "out.nc"
+    stop_at(6)
+    with pytest.raises(StopError):
+        ck.save_cube(ck.open_cube(header, chunks={"y": 2}), path, resume=True)
+    stop_at(0)
+    header.write_text(header.read_text() + "\nreflectance scale factor = 100\n")
+    corrected = ck.open_cube(header, chunks={"y": 2})
+    with pytest.raises(ck.ResumeMismatchError, match="in its steps"):
+        ck.save_cube(corrected, path, resume=True)
+
+
 def test_w20_another_version_is_refused_by_name(stopped, source, monkeypatch):
     path, _ = stopped()
     monkeypatch.setattr("cubekit.io.job.__version__", "0.0.9")

@@ -95,8 +95,9 @@ def read_envi(header: Path, data: Path) -> FileCube:
     attrs = {}
     if fields.get("description"):
         attrs["description"] = " ".join(fields["description"].split())
+    token = f"envi from byte {reader.offset}"
     return FileCube(
-        dims, FileArray(source, reader, decoding, "envi"), coords, attrs, header.stem
+        dims, FileArray(source, reader, decoding, token), coords, attrs, header.stem
     )
 
 

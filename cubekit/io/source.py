@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask.base import tokenize
 
 from cubekit.errors import CorruptFileError
 
@@ -167,9 +168,11 @@ class FileArray:
         """Dtype of the values."""
         return self.decoding.dtype
 
-    def __dask_tokenize__(self) -> tuple[str, Source, str]:
+    def __dask_tokenize__(self) -> tuple[str, str]:
         """Return what tells this array from others."""
-        return "cubekit.FileArray", self.source, self.token
+        # a header or metadata beside the file can change while the file does not
+        stated = self.shape, self.decoding
+        return "cubekit.FileArray", tokenize(self.source, self.token, *stated)
 
     def __getitem__(self, key: Any) -> Array:
         """Values of a block: a number, a slice or a list of numbers on each axis."""
