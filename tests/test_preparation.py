@@ -355,6 +355,21 @@ def test_places_of_references_do_not_take_those_of_the_cube(make_cube):
     xr.testing.assert_identical(stacked["y"], cube["y"])
 
 
+def test_what_is_told_of_each_reference_goes_before_what_is_told_of_the_cube(make_cube):
+    cube = make_cube()
+    library = cube[0].drop_vars(["y", "x"]).rename({"x": "reference"})
+    names = [f"mineral {k}" for k in range(cube.sizes["x"])]
+    library = library.assign_coords(mineral=("reference", names))
+    marked = cube.assign_coords(mineral="mineral 0", reference=5)
+    got = ck.spectral_angle(marked, library)
+    assert got["mineral"].values.tolist() == names
+    assert "reference" not in got.coords
+    got.transpose("reference", ...).compute()
+    marked = cube.assign_coords(reference=("y", np.arange(cube.sizes["y"])))
+    with pytest.raises(ValueError, match=r"reference\.rename\("):
+        ck.spectral_angle(marked, library)
+
+
 def test_the_repairs_of_references_with_other_dims_work(make_cube):
     cube = make_cube()
     row = ck.spectral_angle(cube, cube[0].rename({"x": "reference"}))

@@ -39,7 +39,9 @@ def spectral_angle(
     Returns
     -------
     DataArray, dims (..., reference, ...), the dim of the references in place of band
-        float64, in radians, 0 to pi; without that dim for one reference.
+        float64, in radians, 0 to pi; without that dim for one reference. Coordinates
+        along the references come with them, unless pixels of the cube have some of
+        that name.
 
     Raises
     ------
@@ -95,7 +97,11 @@ def spectral_angle(
     )
     require_real(reference, "spectral_angle")
     others = [d for d in reference.dims if d != other.dim]
-    if len(others) > 1 or set(others) & set(cube.dims):
+    # names that pixels of the cube have; what is told of all of it gives way to what
+    # is told of each reference
+    pixels = {*cube.dims} - {axis.dim}
+    taken = pixels.union(k for k, c in cube.coords.items() if pixels & {*c.dims})
+    if len(others) > 1 or taken & set(others):
         if len(others) == 1:
             remedy = f"Rename it: reference.rename({{{others[0]!r}: 'reference'}})."
         else:
@@ -105,9 +111,10 @@ def spectral_angle(
             )
         raise ValueError(
             f"spectral_angle: the references have dims {reference.dims}, the cube "
-            f"{cube.dims}. There can be one dim of references, of another name. "
+            f"{cube.dims}. There can be one dim of references, of a name of its own. "
             f"{remedy}"
         )
+    cube = cube.drop_vars(others, errors="ignore")
     good = np.ones(len(axis), np.bool_)
     for marks in (axis.good, other.good):
         good &= True if marks is None else marks
@@ -129,22 +136,21 @@ def spectral_angle(
     result = map_spectra(
         angles, cube, axis, what="spectral_angle", output=(sizes, np.dtype(np.float64))
     )
-    taken = {*result.dims, *result.coords}.difference(others)
-    result = result.assign_coords(_kept(reference, others, taken))
+    if others:
+        result = result.assign_coords(_kept(reference, others[0], taken))
     result.attrs = {"units": "rad", "long_name": "spectral angle"}
     return result.rename("spectral_angle")
 
 
 def _kept(
-    reference: xr.DataArray, others: list[Hashable], taken: set[Hashable]
+    reference: xr.DataArray, dim: Hashable, taken: set[Hashable]
 ) -> dict[Hashable, xr.Variable]:
-    """Coordinates of the references, but those whose names are taken by the cube."""
+    """Coordinates along the references, but those whose names are taken."""
     indexes = reference.xindexes
     return {
         name: coord.variable
         for name, coord in reference.coords.items()
-        if others
-        and coord.dims == tuple(others)
+        if coord.dims == (dim,)
         # one level of an index does not go without the others
         and not taken & {name, *indexes.get_all_coords(name, errors="ignore")}
     }
