@@ -216,12 +216,17 @@ def test_w12_everything_that_cannot_be_stored_is_named_at_once(make_cube, tmp_pa
         (lambda c: c.astype(complex), r"complex128 \(save the parts"),
         (lambda c: c.astype(np.longdouble), "convert it"),
         (lambda c: c.rename("wavelength"), "name of its coordinate"),
+        (lambda c: c.drop_vars("x").rename("x"), "name of its dim"),
         (lambda c: c.stack(place=("y", "x")), "MultiIndex"),
         (lambda c: c.assign_coords({3: 1}), "name 3 is no text"),
         (lambda c: c.rename("a\x1b[2J"), r"name 'a\\x1b\[2J' \(use letters"),
         (lambda c: c.rename("(a)"), r"name '\(a\)'"),
         (lambda c: c.assign_attrs({"(a)": 1}), r"attribute name '\(a\)'"),
         (lambda c: c.rename(x="a\x7f"), r"name 'a\\x7f'"),
+        (
+            lambda c: c.rename("e\u0301"),
+            "name 'e\u0301'",
+        ),  # two characters, seen as one
         (lambda c: c.assign_attrs({"a/b": 1}), "attribute name 'a/b'"),
         (lambda c: c.assign_attrs({"a": "\ud800"}), "attribute 'a'"),
         (lambda c: c.assign_attrs({"a": {1: 2}}), "attribute 'a' is a dict"),

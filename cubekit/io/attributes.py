@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +24,14 @@ _RESERVED = {
 
 
 def is_name(name: Any) -> bool:
-    """Whether netCDF takes a name: no slash or control, nor a sign at the beginning."""
+    """Whether netCDF takes a name, and as it is.
+
+    It has no slash or control, nor a sign at the beginning, and letters with accents
+    are one character each: netCDF would make them so, and find the name no more.
+    """
     return (
         isinstance(name, str)
+        and unicodedata.is_normalized("NFC", name)
         and bool(re.match(r"[A-Za-z0-9_]|[^\x00-\x7f]", name))
         and not re.search(r"[\x00-\x1f\x7f/]| $", name)
     )

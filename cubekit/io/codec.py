@@ -21,7 +21,7 @@ _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
 _ROWS, _COLUMNS = 64, 128
 _ROW_OF_ONES = np.ones(_ROWS, np.float32)
 _COLUMN_OF_ONES = np.ones(_COLUMNS, np.float32)
-_PIECE = 128 * _ROWS * _COLUMNS
+_PIECE = 128 * _ROWS * _COLUMNS  # words that are turned into floats at a time: 4 MiB
 _LANES = np.zeros(64, np.uint8)  # as many as the widest register holds
 
 
@@ -204,7 +204,7 @@ def fletcher32(data: Bytes) -> int:
     for start in range(0, len(words), _PIECE):
         part = words[start : start + _PIECE]
         groups = -(-len(part) // (_ROWS * _COLUMNS))
-        padded = np.empty((groups, _ROWS, _COLUMNS), np.float32)
+        padded = np.empty((groups, _ROWS, _COLUMNS), np.float32)  # what it lacks is 0
         padded.reshape(-1)[: len(part)] = part
         padded.reshape(-1)[len(part) :] = 0
         rows = (padded @ _COLUMN_OF_ONES).astype(np.float64).reshape(-1)

@@ -156,11 +156,11 @@ def compute_chunks(
 
 
 def _saving(name: str, sink: Sink) -> HighLevelGraph:
-    """Graph whose tasks save a block each, and are known by the name and its index.
+    """Graph with a task for each block that saves it, known by the name and its index.
 
-    Dask makes one task so of how a block is computed and of its saving. A task that
-    holds another one is put in order again each time it runs, which takes as long as
-    all else that is done for a small block.
+    As a blockwise layer it is fused with the layer that computes the block. As a task
+    of its own it would hold that one, and Dask sorts what is within a task each time it
+    runs: as much work as all else that is done for a small block.
     """
     array = sink.plan.array
     axes = tuple(range(array.ndim))

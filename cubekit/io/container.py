@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cubekit.io.codec import Codec
-from cubekit.io.direct import direct_readers
+from cubekit.io.direct import dataset_of, direct_readers
 from cubekit.io.files import StagedFile
 from cubekit.io.layout import CHUNK_BYTES
 from cubekit.io.lock import LOCK
@@ -131,7 +131,7 @@ class Container:
             if not self.is_open:  # a thread that did not hear of the end yet
                 return
             if variable not in self.datasets:
-                dataset = self.hdf5[variable]
+                dataset = dataset_of(self.hdf5, variable)
                 self.datasets[variable] = dataset.id, dataset.chunks
             dataset, chunk = self.datasets[variable]
             offset = tuple(i * c for i, c in zip(index, chunk, strict=True))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cubekit.io.source import Reader
 
-__all__ = ["ChunkReader", "direct_readers"]
+__all__ = ["ChunkReader", "dataset_of", "direct_readers"]
 
 Array = npt.NDArray[Any]
 
@@ -148,7 +148,7 @@ def direct_readers(path: Path, variables: list[str]) -> list[Reader | None]:
     with LOCK:
         try:
             with h5py.File(path, "r") as file:
-                return [_reader(_dataset(file, name)) for name in variables]
+                return [_reader(dataset_of(file, name)) for name in variables]
         except (
             OSError,
             LookupError,
@@ -158,8 +158,8 @@ def direct_readers(path: Path, variables: list[str]) -> list[Reader | None]:
             return [None] * len(variables)
 
 
-def _dataset(file: Any, variable: str) -> Any:
-    """Dataset of a netCDF variable; one with the name of another's dim is hidden."""
+def dataset_of(file: Any, variable: str) -> Any:
+    """HDF5 dataset of a variable; one with the name of another's dim is hidden."""
     group, _, name = variable.rpartition("/")
     hidden = f"{group}/_nc4_non_coord_{name}"
     return file[hidden if hidden in file else variable]

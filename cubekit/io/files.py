@@ -23,7 +23,8 @@ __all__ = ["FILES", "NO_ROOM", "Files", "StagedFile", "write_all"]
 _HERE, _EXCHANGE, _KEEP_SIZE = -100, 2, 1  # as in the headers of the systems
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
-_PENDING = 2**24  # bytes after which they are sent on to the disk
+# written bytes after which the disk is set to work, so that little is left to wait for
+_PENDING = 2**24
 
 
 class Files:

@@ -78,9 +78,10 @@ def prepared(cube: xr.DataArray | xr.Dataset, action: str) -> Output:
 
 def _as_dataset(cube: xr.DataArray, problems: list[str]) -> xr.Dataset:
     name = "cube" if cube.name is None else cube.name
-    if name in cube.coords:
+    if name in cube.coords or name in cube.dims:
+        what = "coordinate" if name in cube.coords else "dim"
         problems.append(
-            f"the cube has the name of its coordinate {name!r} (rename it: "
+            f"the cube has the name of its {what} {name!r} (rename it: "
             'cube.rename("cube"))'
         )
         name = object()  # any name that is free
