@@ -240,6 +240,16 @@ def test_w12_what_cannot_be_stored_is_refused_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_large_coordinate_with_the_name_of_its_dim_comes_back(tmp_path):
+    places = np.random.default_rng(0).normal(size=(400, 350))  # stored in chunks
+    cube = xr.DataArray(
+        np.zeros((400, 350, 2)), {"x": (("y", "x"), places)}, ("y", "x", "band"), "r"
+    )
+    path = ck.save_cube(cube, tmp_path / "out.nc")
+    with xr.open_dataset(path) as found:
+        np.testing.assert_array_equal(found["x"], places)
+
+
 def test_w14_file_that_is_there_is_not_replaced_unasked(make_cube, tmp_path):
     path = tmp_path / "out.nc"
     path.write_text("old")

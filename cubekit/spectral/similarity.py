@@ -103,7 +103,8 @@ def spectral_angle(
     taken = pixels.union(k for k, c in cube.coords.items() if pixels & {*c.dims})
     if len(others) > 1 or taken & set(others):
         if len(others) == 1:
-            remedy = f"Rename it: reference.rename({{{others[0]!r}: 'reference'}})."
+            free = "reference" if "reference" not in taken else f"{others[0]}_"
+            remedy = f"Rename it: reference.rename({{{others[0]!r}: {free!r}}})."
         else:
             remedy = (
                 f"Put them in a row: reference.stack(reference={others})"
@@ -111,8 +112,8 @@ def spectral_angle(
             )
         raise ValueError(
             f"spectral_angle: the references have dims {reference.dims}, the cube "
-            f"{cube.dims}. There can be one dim of references, of a name of its own. "
-            f"{remedy}"
+            f"{cube.dims}. There can be one dim of references, with a name that no dim "
+            f"or coordinate of the pixels has. {remedy}"
         )
     cube = cube.drop_vars(others, errors="ignore")
     good = np.ones(len(axis), np.bool_)
